@@ -1,0 +1,277 @@
+"""The command line. Imports nothing heavy: each command fetches what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from curate.exits import Commands
+
+if TYPE_CHECKING:
+    from curate.recipe import Recipe
+    from curate.reference import Operator
+
+NOT_SUPPORTED = 3
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="curate-proof", prog_name="curate")
+@click.option("--traceback", is_flag=True, help="Show tracebacks of user errors too.")
+def main(traceback: bool) -> None:
+    """Clean a text or image corpus, account for every row, and prove what that was worth.
+
+    Exit codes: 0 done; 1 the run failed; 2 something to correct in the recipe, the options or
+    the files; 3 `prove` found no support for a gain; 130 interrupted.
+    """
+
+
+def with_overrides(command: Command) -> Command:
+    """Add `--set`, which may be given more than once."""
+    return click.option(
+        "--set",
+        "overrides",
+        metavar="PATH=VALUE",
+        multiple=True,
+        help="Override an option: steps.2.similarity=0.9 (steps count from 1), or by op where it "
+        "stands once: steps.near_dedup.similarity=0.9. VALUE is YAML. Repeatable.",
+    )(command)
+
+
+@main.command()
+@click.argument("recipe")
+@click.option("--runner", metavar="NAME", help="local, dask, flink, spark, dataflow or a class.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes of the local runner.")
+@click.option("--out", metavar="DIR", help="Write here instead of the recipe's `write: path`.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read only N rows.")
+@with_overrides
+@click.option("--prove/--no-prove", help="Then measure what the curation was worth.")
+@click.option("--overwrite", is_flag=True, help="Replace an output that is already there.")
+@click.argument("runner_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- RUNNER OPTIONS]")
+def run(
+    recipe: str,
+    runner: str | None,
+    workers: int | None,
+    out: str | None,
+    limit: int | None,
+    overrides: tuple[str, ...],
+    prove: bool,
+    overwrite: bool,
+    runner_options: tuple[str, ...],
+) -> None:
+    """Run RECIPE: read, clean, write shards and the ledger.
+
+    What follows `--` goes to the runner: `curate run r.yaml --runner dataflow -- --project=p`.
+    """
+    if runner_options and not runner_options[0].startswith("-"):
+        raise click.UsageError(
+            f"unexpected argument {runner_options[0]!r}: one recipe a run; the runner's own "
+            "options follow `--`"
+        )
+    loaded = _load(recipe, overrides, out)
+    if prove and loaded.prove is None:
+        raise ValueError(f"{recipe}: --prove needs a `prove:` section in the recipe")
+    from rich.console import Console
+
+    from curate.run import run_recipe
+    from curate.terminal import print_run
+
+    with progress() as tell:
+        result = run_recipe(
+            loaded,
+            runner=runner,
+            workers=workers,
+            limit=limit,
+            overwrite=overwrite,
+            runner_options=runner_options,
+            progress=tell,
+        )
+    print_run(result.manifest, Console())
+    click.echo(f"output  {result.out}\nreport  {result.report}")
+    if prove:
+        from curate.prove import prove_recipe
+
+        with progress() as tell:
+            proof = prove_recipe(loaded, progress=tell)
+        click.echo(f"proof   {proof.report}\n{proof.verdict}")
+
+
+@main.command()
+@click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...")
+@with_overrides
+def validate(recipes: tuple[str, ...], overrides: tuple[str, ...]) -> None:
+    """Check recipes without reading any data.
+
+    Prints everything that is wrong at once, with file and line.
+    """
+    from curate.errors import RecipeError
+
+    wrong: list[str] = []
+    for recipe in recipes:
+        try:
+            loaded = _load(recipe, overrides)
+        except RecipeError as error:
+            wrong += error.messages
+        else:
+            count = len(loaded.steps)
+            click.echo(f"{recipe}: ok ({loaded.name}, {count} step{'' if count == 1 else 's'})")
+    if wrong:
+        raise RecipeError(wrong)
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--markdown", is_flag=True, help="As the sections of the operator reference.")
+def ops(name: str | None, markdown: bool) -> None:
+    """List the operators, or all options of NAME."""
+    from curate.reference import KINDS, find_operator, operator_markdown, operators
+    from pipelines.steps import STEPS
+
+    told = [find_operator(name, STEPS)] if name else operators(STEPS)
+    if markdown:
+        click.echo("\n".join(operator_markdown(one) for one in told), nl=False)
+    elif name:
+        _print_operator(told[0])
+    else:
+        page = click.HelpFormatter()
+        for kind, says in KINDS.items():
+            rows = [(one.name, one.summary) for one in told if one.kind == kind]
+            if rows:
+                with page.section(f"{kind} ({says})"):
+                    page.write_dl(rows, col_max=26)
+        click.echo(page.getvalue().lstrip("\n"), nl=False)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of recipes.
+
+    Editors complete and check recipes by it: put
+    `# yaml-language-server: $schema=recipe.schema.json` on the first line.
+    """
+    from curate.reference import recipe_schema
+
+    click.echo(recipe_schema())
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("row_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def explain(out: Path, row_id: str, as_json: bool) -> None:
+    """Tell why the row ID is in the output OUT, or is not."""
+    import json
+
+    from curate.explain import explain as look_up
+
+    found = look_up(out, row_id)
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join(found.lines()))
+
+
+@main.command()
+@click.argument("recipe", required=False)
+@click.option("--raw", type=click.Path(path_type=Path), help="Folder of the data before.")
+@click.option("--curated", type=click.Path(path_type=Path), help="Folder of the data after.")
+@click.option("--test", type=click.Path(path_type=Path), help="Held-out data.")
+@click.option("--task", type=click.Choice(["text_classification", "image_classification"]))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.")
+@click.option("--text", metavar="COLUMN", help="Text column.")
+@click.option("--image", metavar="COLUMN", help="Image column.")
+@click.option("--label", metavar="COLUMN", help="Label column.")
+@click.option("--seeds", type=click.IntRange(min=3), help="Paired trainings per arm.")
+@click.option("--steps", type=click.IntRange(min=1), help="Training steps of every arm.")
+@with_overrides
+def prove(recipe: str | None, overrides: tuple[str, ...], **given: Any) -> None:
+    """Measure what curation was worth.
+
+    Trains on raw and on curated data, with controls, and says whether curation helped.
+    Give a RECIPE that has run and has a `prove:` section, or --raw, --curated, --test, --task
+    and --out. Exits with 0 where a gain is supported, with 3 where it is not.
+    """
+    from curate.prove import prove_directories, prove_recipe
+
+    told = {name: value for name, value in given.items() if value is not None}
+    if recipe is not None:
+        sections = _prove_overrides(told)
+        loaded = _load(recipe, (*overrides, *sections))
+        if loaded.prove is None:
+            raise ValueError(f"{recipe}: no `prove:` section; add `prove: {{task: …, test: …}}`")
+        with progress() as tell:
+            proof = prove_recipe(loaded, progress=tell)
+    else:
+        missing = [name for name in ("raw", "curated", "test", "task", "out") if name not in told]
+        if missing:
+            options = ", ".join(f"--{name}" for name in missing)
+            raise click.UsageError(f"give a RECIPE, or also {options}")
+        with progress() as tell:
+            proof = prove_directories(**told, progress=tell)
+    click.echo(f"proof   {proof.report}\n{proof.verdict}")
+    raise SystemExit(0 if proof.supported else NOT_SUPPORTED)
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def samples(folder: Path) -> None:
+    """Write small dirty corpora to try, under DIR."""
+    from curate.samples import write_samples
+
+    for path in write_samples(folder) or (folder,):
+        click.echo(path)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Give a function that shows where the work stands: one line that changes, on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda said: click.echo(said, err=True)
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+        yield lambda said: status.update(said)
+
+
+def _load(recipe: str, overrides: tuple[str, ...], out: str | None = None) -> Recipe:
+    from curate.recipe import load_recipe
+
+    if out is not None:
+        import json
+
+        overrides = (*overrides, f"write.path={json.dumps(out)}")
+    return load_recipe(recipe, overrides)
+
+
+def _prove_overrides(told: dict[str, Any]) -> Iterator[str]:
+    """Yield `--set` assignments for the options of `prove` that stand in a recipe's section."""
+    import json
+
+    for name, value in told.items():
+        if name in ("raw", "curated", "out"):
+            raise click.UsageError(f"--{name} goes without a RECIPE, whose own data is compared")
+        yield f"prove.{name}={json.dumps(value if isinstance(value, int) else str(value))}"
+
+
+def _print_operator(told: Operator) -> None:
+    from curate.reference import facts_of
+
+    page = click.HelpFormatter()
+    page.write_text(f"{told.name} ({told.kind})\n\n{told.doc}")
+    for word, names in facts_of(told):
+        page.write_paragraph()
+        page.write_text(f"{word}: {', '.join(names)}")
+    if told.options:
+        with page.section("Options"):
+            for option in told.options:
+                page.write_text(option.head)
+                page.indent()
+                page.write_text(option.doc)
+                page.dedent()
+    click.echo(page.getvalue(), nl=False)

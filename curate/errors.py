@@ -1,0 +1,94 @@
+"""What goes wrong for a user, as exceptions that print without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+Place = tuple[str | int, ...]
+"""Where something stands in a recipe: keys, and positions in lists counted from 0."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a recipe, before its file and line are known."""
+
+    path: Place
+    text: str
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot run: all that is wrong with it, one message each, in file order."""
+
+    def __init__(self, messages: Sequence[str]) -> None:
+        super().__init__(tuple(messages))
+        self.messages = tuple(messages)
+
+    def __str__(self) -> str:
+        return "\n".join(self.messages)
+
+
+class RunFailed(RuntimeError):
+    """A run that ended without a usable output; the message says why and what to do."""
+
+
+class TooManyQuarantined(RunFailed):
+    """More rows could not be read or processed than the recipe's `max_quarantined` allows."""
+
+    def __init__(self, quarantined: int, rows: int, budget: float, culprits: Sequence[str]) -> None:
+        """Say how far past the budget the run is.
+
+        Args:
+            quarantined: rows quarantined.
+            rows: rows read.
+            budget: the recipe's `max_quarantined`, a count or a fraction.
+            culprits: the first few, each as `file: where: error`.
+        """
+        super().__init__(quarantined, rows, budget, tuple(culprits))
+        self.quarantined = quarantined
+        self.rows = rows
+        self.budget = budget
+        self.culprits = tuple(culprits)
+
+    def __str__(self) -> str:
+        allowed = f"{self.budget:.10g} of them" if self.budget < 1 else f"{self.budget:,}"
+        if self.budget == 0:
+            allowed = "none"
+        lines = [
+            f"too many rows quarantined: {self.quarantined:,} of {self.rows:,}; "
+            f"allowed: {allowed} (`max_quarantined` in the recipe)"
+        ]
+        lines += [f"  {culprit}" for culprit in self.culprits]
+        if self.quarantined > len(self.culprits):
+            lines.append(f"  … and {self.quarantined - len(self.culprits):,} more")
+        return "\n".join(lines)
+
+
+def did_you_mean(word: str, allowed: Iterable[str], most: int = 1) -> str:
+    """Return `; did you mean 'x'?` for the names nearest to `word`, or nothing."""
+    names = {_folded(name): name for name in allowed}
+    near = difflib.get_close_matches(_folded(word), names, n=most)
+    if not near:
+        return ""
+    return f"; did you mean {either([repr(names[name]) for name in near])}?"
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "_").replace(" ", "_")
+
+
+def either(words: Sequence[str]) -> str:
+    """Return `a`, `a or b`, `a, b or c`."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def shown(value: object, most: int = 60) -> str:
+    """Return a value as its YAML reader would write it, cut to `most` characters."""
+    if value is None:
+        return "nothing"
+    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,0 +1,53 @@
+"""Exit codes: what of an exception the user sees."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import click
+
+from curate.errors import RunFailed
+
+OURS = ("curate", "pipelines", "training")
+FILE_ERRORS = (
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """Turns exceptions into exit codes: 2 for the user's, 1 for a failed run, 130 for Ctrl-C."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; only what nobody expects keeps its traceback."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            raise SystemExit(INTERRUPTED) from None
+        except (RunFailed, ValueError, *FILE_ERRORS) as error:
+            if isinstance(error, ValueError) and not raised_by_us(error):
+                raise
+            if ctx.params.get("traceback"):
+                traceback.print_exc()
+            click.echo(_said(error), err=True)
+            raise SystemExit(1 if isinstance(error, RunFailed) else 2) from None
+
+
+def raised_by_us(error: BaseException) -> bool:
+    """Tell a message for the user from a ValueError that some library let slip."""
+    if type(error) is not ValueError:
+        return type(error).__module__.partition(".")[0] in OURS
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in OURS
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

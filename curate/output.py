@@ -1,0 +1,48 @@
+"""What stands around the shards: the files that make a folder open with `datasets`."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+from pipelines import files
+from pipelines.features import state_json
+
+
+def write_dataset_files(
+    out: str, written: list[dict[str, Any]], features: dict[str, Any]
+) -> dict[str, int]:
+    """Write `dataset_dict.json` and each split's `state.json` and `dataset_info.json`.
+
+    Args:
+        out: folder of the output.
+        written: the files written, each with `file`, `rows` and `sha256`.
+        features: Hugging Face features of the rows.
+
+    Returns:
+        Rows of each split.
+    """
+    shards: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for entry in written:
+        split, _, name = entry["file"].partition("/")
+        if split != "_curate":
+            shards[split].append({**entry, "name": name})
+    for split, of_split in shards.items():
+        of_split.sort(key=lambda s: str(s["name"]))
+        fingerprint = of_split[0]["sha256"][:16]
+        state = state_json([s["name"] for s in of_split], split, fingerprint)
+        write_json(f"{out}/{split}/state.json", state)
+        write_json(f"{out}/{split}/dataset_info.json", {"features": features})
+    write_json(f"{out}/dataset_dict.json", {"splits": sorted(shards)})
+    return {split: sum(s["rows"] for s in shards[split]) for split in sorted(shards)}
+
+
+def write_json(path: str, value: Any) -> None:
+    """Write a value as indented JSON."""
+    files.write_bytes_atomically(path, json.dumps(value, indent=2, ensure_ascii=False).encode())
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a text file."""
+    files.write_bytes_atomically(path, text.encode("utf-8", "backslashreplace"))

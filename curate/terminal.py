@@ -1,0 +1,70 @@
+"""What a finished run prints: one line a step, and the sum that accounts for every row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+REASONS = 4
+"""Reasons printed for one step, the most frequent first; the report has all."""
+
+QUARANTINED_AS = ("unreadable", "raised")
+"""Reasons of quarantined rows, which are counted in a line of their own."""
+
+
+def print_run(manifest: Mapping[str, Any], console: Console) -> None:
+    """Print the table of steps and the totals of a run's manifest."""
+    console.print(step_table(manifest["steps"]))
+    console.print(equation(manifest["rows"]), highlight=False)
+
+
+def step_table(steps: list[dict[str, Any]]) -> Table:
+    """Return one line a step; fits 80 columns up to some hundred million rows."""
+    derives = any(step.get("derived") for step in steps)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("step", "op", "in", "kept", *(("derived",) if derives else ())):
+        justify: Literal["left", "right"] = "left" if name == "op" else "right"
+        table.add_column(name, justify=justify, no_wrap=True, overflow="fold")
+    table.add_column("dropped or quarantined", overflow="fold")
+    table.add_column("seconds", justify="right", no_wrap=True)
+    for step in steps:
+        table.add_row(
+            str(step["step"]),
+            step["op"],
+            f"{step['in']:,}",
+            f"{step['kept']:,}",
+            *([f"{step['derived']:,}" if step.get("derived") else ""] if derives else []),
+            _gone(step),
+            f"{step['seconds']:,.1f}",
+        )
+    return table
+
+
+def equation(rows: Mapping[str, int]) -> str:
+    """Return `rows in = kept + dropped + quarantined` with the numbers of a run."""
+    said = (
+        f"{rows['in']:,} rows in = {rows['kept']:,} kept + {rows['dropped']:,} dropped "
+        f"+ {rows['quarantined']:,} quarantined"
+    )
+    if rows.get("derived"):
+        said += f"\n{rows['derived']:,} rows derived from kept ones"
+    return said
+
+
+def _gone(step: Mapping[str, Any]) -> Text:
+    """Return what left at a step, one reason a line."""
+    counts = {k: n for k, n in (step.get("reasons") or {}).items() if k not in QUARANTINED_AS}
+    reasons = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    lines = [f"{count:,} {reason}" for reason, count in reasons[:REASONS]]
+    if rest := sum(count for _, count in reasons[REASONS:]):
+        lines.append(f"{rest:,} for {len(reasons) - REASONS} other reasons")
+    if not reasons and step["dropped"]:
+        lines.append(f"{step['dropped']:,} dropped")
+    said = Text("\n".join(lines))
+    if step["quarantined"]:
+        said.append("\n" if lines else "").append(f"{step['quarantined']:,} quarantined", "red")
+    return said

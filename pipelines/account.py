@@ -1,0 +1,69 @@
+"""The balance of a run: rows in = kept + dropped + quarantined, for each step and for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines.ledger import Tally
+from pipelines.steps.step import Step
+
+
+class Unbalanced(RuntimeError):
+    """Rows were lost or counted twice: a fault of the program, so the run must not be used."""
+
+
+def balance(
+    tallies: Sequence[dict[str, Any]], steps: Sequence[Step], written: Sequence[dict[str, Any]]
+) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Return the rows of the run and of each step, after checking that they add up.
+
+    The figures come from different places: what enters and leaves a step is counted at its door,
+    what it dropped or quarantined from the ledger records it wrote, and what the run kept from the
+    rows in the output files.
+
+    Args:
+        tallies: what each step did, summed over all shards.
+        steps: the steps of the recipe, in order.
+        written: each output file with its rows.
+
+    Raises:
+        Unbalanced: somewhere they do not add up.
+    """
+    found = {tally["step"]: tally for tally in tallies}
+    names = ["read", *(step.op for step in steps)]
+    counts = [found.get(n, vars(Tally(n, op))) for n, op in enumerate(names)]
+    expected = counts[0]["entered"]
+    for tally in counts:
+        where = f"step {tally['step']} ({tally['op']})"
+        if tally["entered"] != expected:
+            raise Unbalanced(f"{where}: {expected} rows left the step before, {tally['entered']} came")
+        left = tally["kept"] + tally["dropped"] + tally["quarantined"]
+        if left != tally["entered"]:
+            raise Unbalanced(f"{where}: {tally['entered']} rows came, {left} are accounted for")
+        expected = tally["kept"] + tally["derived"]
+
+    shards = sum(w["rows"] for w in written if not w["file"].startswith("_curate/"))
+    if shards != expected:
+        raise Unbalanced(f"{expected} rows left the last step, {shards} are in the output files")
+    total = {name: sum(tally[name] for tally in counts) for name in ("dropped", "quarantined")}
+    derived = sum(tally["derived"] for tally in counts)
+    rows = {"in": counts[0]["entered"], "kept": shards - derived, **total, "derived": derived}
+    if rows["in"] != rows["kept"] + rows["dropped"] + rows["quarantined"]:
+        raise Unbalanced(f"the run does not balance: {rows}")
+    ledger = sum(w["rows"] for w in written if w["file"].startswith("_curate/ledger/"))
+    if ledger != rows["in"] + derived:
+        raise Unbalanced(f"the ledger has {ledger} records for {rows['in'] + derived} rows")
+    return rows, [_public(tally) for tally in counts]
+
+
+def _public(tally: dict[str, Any]) -> dict[str, Any]:
+    names = ("kept", "dropped", "quarantined", "derived")
+    return {
+        "step": tally["step"],
+        "op": tally["op"],
+        "in": tally["entered"],
+        **{name: tally[name] for name in names},
+        "reasons": dict(sorted(tally["reasons"].items())),
+        "seconds": round(tally["seconds"], 3),
+    }

@@ -1,0 +1,175 @@
+"""The one graph: a recipe as a straight line of rounds, the same for every Beam runner.
+
+    Create → post tasks → [GroupByKey → round] → … → [GroupByKey → round]
+
+Every round is a plain function of an address and its mail (`pipelines.mail`). The graph grows with
+the steps of the recipe and never with the files of the input: tasks lie in a plan file.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.books import Books
+from pipelines.finish import finish_rounds, report_shard
+from pipelines.mail import HERE, TASK, Mail, Message, Round, home, home_number, message
+from pipelines.readers import Read
+from pipelines.segment import Segment, SegmentRun, segments_of
+from pipelines.shard import load_state, open_rows
+from pipelines.spool import places_of, read_shard, shard_number, spool_round
+from pipelines.steps.corpus import VERDICT, VERDICT_SCHEMA, Site
+from pipelines.steps.step import Chance, Step
+
+
+@dataclass(frozen=True)
+class Job:
+    """All a worker needs to know; small, since it travels in the graph."""
+
+    read: Read
+    steps: tuple[Step, ...]
+    seed: int
+    work: str
+    """Folder that every worker can read and write: the plan, the shards, then the output."""
+    tasks: int
+    spools: bool
+    """Whether some task is one file that cannot be split and is cut up first."""
+    required: tuple[str, ...]
+    """Roles a record must have to be read: any of text, image, label."""
+    shard_bytes: int
+
+
+def rounds_of(job: Job) -> list[tuple[str, Round]]:
+    """Return all rounds of a job with their names in the graph."""
+    rounds: list[tuple[str, Round]] = []
+    segments = segments_of(job.steps)
+    if job.spools:
+        rounds.append(("spool", spool_round(job.work, job.read, job.required)))
+    for segment in segments:
+        name = f"segment {segment.index}"
+        rounds.append((name, _segment_round(job, segment)))
+        if segment.corpus is not None:
+            number, step = segment.corpus
+            site = Site(job.work, segment.index, Chance(job.seed, number))
+            for i, part in enumerate(step.rounds(site), start=1):
+                rounds.append((f"step {number} {step.op} {i}", part))
+    names = ("plan", "write", "end")
+    finish = finish_rounds(job.work, len(segments), job.shard_bytes)
+    return rounds + list(zip(names, finish, strict=True))
+
+
+def first_messages(tasks: int) -> Iterator[Message]:
+    """Post every read task to the shard that will hold its rows."""
+    for number in range(tasks):
+        yield message(home(shard_number(number)), TASK)
+
+
+def _segment_round(job: Job, segment: Segment) -> Round:
+    def solve(address: str, mail: Mail) -> Iterator[Message]:
+        number = home_number(address)
+        books = Books(places_of(job.work, number, job.read))
+        run = SegmentRun(job.work, number, segment, job.seed, books)
+        state = load_state(job.work, number, segment.index)
+        if state is not None:  # done by an earlier attempt: only sign again
+            if segment.corpus is not None:
+                for rows in open_rows(job.work, number, segment.index):
+                    run.sign(rows, *segment.corpus)
+        elif segment.index == 0:
+            chunks = read_shard(job.work, number, job.read, job.required, job.spools)
+            state = run.start(chunks, job.read.present)
+        else:
+            state = run.resume(mail.get(VERDICT, VERDICT_SCHEMA.empty_table()))
+        if segment.corpus is None:
+            yield report_shard(job.work, number, segment.index, state)
+            return
+        if run.signed:
+            signed = pa.concat_tables(run.signed)
+            yield from segment.corpus[1].send(signed, number, job.tasks)
+        yield message(address, HERE)
+
+    return Round((TASK,) if segment.index == 0 else (HERE, VERDICT), solve)
+
+
+def build(pipeline: Any, job: Job) -> Any:
+    """Add the graph of a job to a Beam pipeline; returns the last PCollection."""
+    import apache_beam as beam
+
+    element = tuple[str, bytes]
+    start = pipeline | "start" >> beam.Create([job.tasks])
+    mail = start | "post tasks" >> beam.FlatMap(first_messages).with_output_types(element)
+    for name, part in rounds_of(job):
+        grouped = mail | f"{name}: meet" >> beam.GroupByKey()
+        mail = grouped | f"{name}: solve" >> beam.FlatMapTuple(part).with_output_types(element)
+    return mail
+
+
+def output_features(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return the Hugging Face features of the output, from the planner's summary."""
+    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(summary["schema"])))
+    return dict(json.loads(schema.metadata[b"huggingface"])["info"]["features"])
+
+
+def run(job: Job, runner: str, workers: int, options: Sequence[str] = ()) -> None:
+    """Run a job and wait for it.
+
+    Args:
+        job: what to run.
+        runner: local, dask, or what Beam's `--runner` takes: FlinkRunner, SparkRunner,
+            DataflowRunner or the full path of a runner class.
+        workers: worker processes of local and dask; others have options of their own.
+        options: Beam pipeline options, `--name=value` each.
+    """
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    with _engine(runner, workers, options) as (engine, pipeline_options):
+        import apache_beam as beam
+
+        pipeline = beam.Pipeline(runner=engine, options=pipeline_options)
+        build(pipeline, job)
+        result = pipeline.run()
+        result.wait_until_finish()
+
+
+@contextlib.contextmanager
+def _engine(runner: str, workers: int, options: Sequence[str]) -> Iterator[tuple[Any, Any]]:
+    """Yield a Beam runner and its options."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    if runner == "local":
+        # Beam's DirectRunner first tries to fetch a Go binary; this is what it falls back to.
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+        own = [f"--direct_num_workers={workers}", "--direct_running_mode=multi_processing"]
+        yield FnApiRunner(), PipelineOptions([*(own if workers > 1 else []), *options])
+    elif runner == "dask":
+        with _dask_address(workers, options) as address:
+            from apache_beam.runners.dask.dask_runner import DaskRunner
+
+            yield DaskRunner(), PipelineOptions([*address, *options])
+    else:
+        names = {"flink": "FlinkRunner", "spark": "SparkRunner", "dataflow": "DataflowRunner"}
+        yield names.get(runner, runner), PipelineOptions(list(options))
+
+
+@contextlib.contextmanager
+def _dask_address(workers: int, options: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the option naming a Dask cluster: the one asked for, or one of local processes."""
+    if any(option.startswith("--dask_client_address") for option in options):
+        yield []
+        return
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=workers or os.cpu_count(),
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+    ) as cluster:
+        yield [f"--dask_client_address={cluster.scheduler_address}"]

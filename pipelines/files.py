@@ -1,0 +1,294 @@
+"""The one module that opens files: local paths and fsspec URLs (gs://, s3://, hdfs://) alike."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+
+_WILD = "*?["
+_STAMPS = ("etag", "ETag", "md5Hash", "checksum", "mtime", "last_modified", "LastModified")
+
+
+TRANSIENT = (BlockingIOError, ConnectionError, TimeoutError)
+"""Errors that say nothing about the data: worth another try, never a bad record."""
+
+
+class NoInput(ValueError):
+    """Nothing is there to read: the path or the pattern matches no file."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a listing."""
+
+    path: str
+    """Where to open it: an absolute local path or an fsspec URL."""
+    name: str
+    """Path relative to the deepest folder that holds all that was listed; the same anywhere."""
+    size: int
+    """Bytes."""
+    stamp: str = ""
+    """Modification time or etag where the listing gives it."""
+
+
+def is_remote(path: str) -> bool:
+    """Tell whether `path` is a URL for fsspec; `file://` is local."""
+    return "://" in path and not path.startswith("file://")
+
+
+def _local(path: str) -> Path:
+    return Path(os.path.normpath(Path(path.removeprefix("file://")).expanduser().absolute()))
+
+
+def _remote(path: str) -> tuple[Any, str]:
+    import fsspec
+
+    return cast("tuple[Any, str]", fsspec.core.url_to_fs(path))
+
+
+def join(folder: str, *names: str) -> str:
+    """Return the path of `names` under `folder`."""
+    return "/".join([folder.rstrip("/"), *names])
+
+
+def open_input(path: str) -> BinaryIO:
+    """Open a file for reading bytes."""
+    if is_remote(path):
+        system, inside = _remote(path)
+        return cast("BinaryIO", system.open(inside, "rb"))
+    return _local(path).open("rb")
+
+
+def open_arrow(path: str) -> pa.NativeFile:
+    """Open a file for Arrow's readers: a memory map where it is local."""
+    if is_remote(path):
+        return pa.PythonFile(open_input(path), mode="r")
+    return pa.memory_map(str(_local(path)), "r")
+
+
+def open_output(path: str) -> BinaryIO:
+    """Open a file for writing bytes; its folder is made. Write to a temporary name, then rename."""
+    if is_remote(path):
+        system, inside = _remote(path)
+        system.makedirs(system._parent(inside), exist_ok=True)
+        return cast("BinaryIO", system.open(inside, "wb"))
+    local = _local(path)
+    local.parent.mkdir(parents=True, exist_ok=True)
+    return local.open("wb")
+
+
+def read_bytes(path: str, start: int = 0, stop: int | None = None) -> bytes:
+    """Return the bytes [start, stop) of a file; to its end without `stop`."""
+    with open_input(path) as file:
+        if start:
+            file.seek(start)
+        return file.read() if stop is None else file.read(max(0, stop - start))
+
+
+def write_bytes_atomically(path: str, data: bytes) -> None:
+    """Write a file under a temporary name beside it, then rename: no reader sees half of it."""
+    folder, _, name = path.rpartition("/")
+    temporary = f"{folder}/.{name}.{uuid.uuid4().hex}" if folder else f".{name}.{uuid.uuid4().hex}"
+    try:
+        with open_output(temporary) as file:
+            file.write(data)
+        rename(temporary, path)
+    except BaseException:
+        remove_file(temporary)
+        raise
+
+
+def exists(path: str) -> bool:
+    """Tell whether a file or folder is there."""
+    if is_remote(path):
+        system, inside = _remote(path)
+        return bool(system.exists(inside))
+    return _local(path).exists()
+
+
+def is_folder(path: str) -> bool:
+    """Tell whether `path` is a folder that exists."""
+    if is_remote(path):
+        system, inside = _remote(path)
+        return bool(system.isdir(inside))
+    return _local(path).is_dir()
+
+
+def make_dirs(path: str) -> None:
+    """Make a folder and its parents where they are missing."""
+    if is_remote(path):
+        system, inside = _remote(path)
+        system.makedirs(inside, exist_ok=True)
+    else:
+        _local(path).mkdir(parents=True, exist_ok=True)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file; one that is not there is fine."""
+    if is_remote(path):
+        system, inside = _remote(path)
+        if system.exists(inside):
+            system.rm_file(inside)
+    else:
+        _local(path).unlink(missing_ok=True)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a folder and all in it; one that is not there is fine."""
+    if is_remote(path):
+        system, inside = _remote(path)
+        if system.exists(inside):
+            system.rm(inside, recursive=True)
+    elif _local(path).exists():
+        shutil.rmtree(_local(path))
+
+
+def rename(source: str, target: str) -> None:
+    """Move a file or folder; a file at `target` is replaced (atomic where the store can)."""
+    if is_remote(source) or is_remote(target):
+        system, inside = _remote(source)
+        _, to = _remote(target)
+        if system.isdir(inside):
+            system.mv(inside, to, recursive=True)
+            return
+        if system.exists(to):
+            system.rm_file(to)
+        system.mv(inside, to)
+    else:
+        _local(source).replace(_local(target))
+
+
+def list_files(paths: str | Sequence[str], suffixes: Sequence[str] = ()) -> list[File]:
+    """List files by path, folder (searched to the bottom), glob, or several of these, by name.
+
+    Entries whose name begins with `.` or `_` are skipped below a folder or a glob. `suffixes`
+    narrows folders only: a file named outright or by a glob is taken whatever it is called.
+
+    Raises:
+        NoInput: one of the paths matches no file.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    roots: list[str] = []
+    for pattern in [paths] if isinstance(paths, str) else paths:
+        look = _look_remote if is_remote(pattern) else _look_local
+        root, entries = look(pattern, tuple(s.lower() for s in suffixes))
+        if not entries:
+            raise NoInput(_nothing(pattern, suffixes))
+        roots.append(root)
+        found.update(entries)
+    common = _common(roots)
+    named = [File(path, path.removeprefix(common), *about) for path, about in found.items()]
+    return sorted(named, key=lambda file: (file.name, file.path))
+
+
+Entries = dict[str, tuple[int, str]]
+"""Size and stamp by path."""
+
+
+def _look_local(pattern: str, suffixes: tuple[str, ...]) -> tuple[str, Entries]:
+    path = _local(pattern)
+    if path.is_dir():
+        entries = {
+            entry.path: (stat.st_size, str(stat.st_mtime_ns))
+            for entry in _walk(str(path))
+            if not suffixes or entry.name.lower().endswith(suffixes)
+            for stat in [entry.stat()]
+        }
+        return str(path), entries
+    if path.exists():
+        stat = path.stat()
+        return str(path.parent), {str(path): (stat.st_size, str(stat.st_mtime_ns))}
+    root, rest = _static(str(path))
+    if not rest or not Path(root).is_dir():
+        return root, {}
+    matches = Path(root).glob(rest)
+    return root, {
+        str(match): (stat.st_size, str(stat.st_mtime_ns))
+        for match in matches
+        if match.is_file() and not _hidden(str(match)[len(root) :], rest)
+        for stat in [match.stat()]
+    }
+
+
+def _walk(folder: str) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith((".", "_")):
+                continue
+            if entry.is_dir():
+                yield from _walk(entry.path)
+            else:
+                yield entry
+
+
+def _look_remote(pattern: str, suffixes: tuple[str, ...]) -> tuple[str, Entries]:
+    system, inside = _remote(pattern)
+    if system.isfile(inside):
+        root, listed, rest = system._parent(inside), {inside: system.info(inside)}, ""
+    elif any(sign in inside for sign in _WILD):
+        root, rest = _static(inside)
+        listed = system.glob(inside, detail=True)
+    else:
+        root, rest = inside, "**"
+        listed = system.find(inside, detail=True) if system.isdir(inside) else {}
+        if suffixes:
+            listed = {path: i for path, i in listed.items() if path.lower().endswith(suffixes)}
+    entries = {
+        system.unstrip_protocol(path): (int(info["size"] or 0), _stamp(info))
+        for path, info in listed.items()
+        if info["type"] == "file" and not (rest and _hidden(path[len(root) :], rest))
+    }
+    return system.unstrip_protocol(root), entries
+
+
+def _stamp(info: dict[str, Any]) -> str:
+    return next((str(info[name]) for name in _STAMPS if info.get(name)), "")
+
+
+def _static(pattern: str) -> tuple[str, str]:
+    """Split a pattern into the folder before its first wildcard and the rest ("" if none)."""
+    parts = pattern.split("/")
+    for i, part in enumerate(parts):
+        if any(sign in part for sign in _WILD):
+            return "/".join(parts[:i]) or "/", "/".join(parts[i:])
+    return pattern, ""
+
+
+def _hidden(below: str, pattern: str) -> bool:
+    """Tell whether a path below a root has a hidden part that the pattern does not ask for."""
+    asked = any(part.startswith((".", "_")) for part in pattern.split("/"))
+    return not asked and any(part.startswith((".", "_")) for part in below.split("/"))
+
+
+def _common(roots: list[str]) -> str:
+    """Return the deepest folder above all roots, with its slash; "" if there is none."""
+    split = [root.rstrip("/").split("/") for root in roots]
+    depth = 0
+    while all(len(parts) > depth and parts[depth] == split[0][depth] for parts in split):
+        depth += 1
+    return "/".join(split[0][:depth]) + "/" if depth else ""
+
+
+def _nothing(pattern: str, suffixes: Sequence[str]) -> str:
+    """Say what was looked for and what is there instead."""
+    parent = pattern if is_remote(pattern) else str(_local(pattern))
+    while not is_folder(parent) and "/" in parent.rstrip("/") and not parent.endswith("://"):
+        parent = parent.rstrip("/").rpartition("/")[0] or "/"
+    what = f"no {' or '.join(suffixes)} files in" if suffixes and is_folder(pattern) else "no file"
+    if not is_folder(parent):
+        return f"{what} {pattern}: no folder above it exists"
+    if is_remote(parent):
+        system, inside = _remote(parent)
+        names = [entry.rstrip("/").rpartition("/")[2] for entry in system.ls(inside, detail=False)]
+    else:
+        names = [entry.name for entry in Path(parent).iterdir()]
+    shown = ", ".join(sorted(names)[:8]) or "nothing"
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f"{what} {pattern}: the nearest folder is {parent}, it has {shown}{more}"

@@ -1,0 +1,121 @@
+"""Parsed records on their way into a chunk: keys, ids, and what makes a record bad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from pipelines import keys
+from pipelines.readers.reader import Bad, Chunk, Piece
+from pipelines.readers.schema import convert
+from pipelines.rows import ID, KEY, Columns
+
+Positions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Records:
+    """Parsed records of one piece on their way into a chunk."""
+
+    table: pa.Table
+    positions: Positions
+    """Position of each row in its file."""
+    where: Callable[[int], str]
+    """Says in words where row i of the table stands; called for bad rows only."""
+
+    def chunk(
+        self,
+        piece: Piece,
+        columns: Columns,
+        required: Sequence[str],
+        errors: dict[int, str] | None = None,
+    ) -> Chunk:
+        """Return the usable rows with `_key` and `_id`, the others as bad.
+
+        `errors` says of rows already known to be bad, by index, what is wrong.
+        """
+        table = self.table
+        wrong = {**unusable(table, columns, required), **(errors or {})}
+        at = keys.pack(piece.file, self.positions)
+        bad = [Bad(int(at[i]), piece.name, self.where(i), wrong[i]) for i in sorted(wrong)]
+        positions = self.positions
+        if wrong:
+            keep = np.ones(table.num_rows, dtype=bool)
+            keep[list(wrong)] = False
+            table, at, positions = table.filter(pa.array(keep)), at[keep], positions[keep]
+        return Chunk(with_keys(table, at, place_ids(piece.name, positions), columns.id), bad)
+
+
+def with_keys(table: pa.Table, at: keys.Keys, places: pa.Array, id_column: str | None) -> pa.Table:
+    """Return the table with `_key` and `_id` set; a row without an id is called by its place."""
+    names: list[str] = table.column_names
+    ids: pa.Array | pa.ChunkedArray = places
+    for name in ("id", ID) if id_column == ID else (id_column,):
+        if name in names:
+            ids = pc.coalesce(convert(table[name], pa.string()).cast(pa.string()), ids)
+    if ID in names:
+        table = table.drop_columns([ID])
+    return table.append_column(KEY, pa.array(at)).append_column(ID, ids)
+
+
+def place_ids(name: str, positions: Positions) -> pa.Array:
+    """Return `<name>#<position>` for each position."""
+    return pc.binary_join_element_wise(name, pa.array(positions).cast(pa.string()), "#")
+
+
+def unusable(table: pa.Table, columns: Columns, required: Sequence[str]) -> dict[int, str]:
+    """Return what is wrong with the rows that lack a required value, by row index."""
+    wrong: dict[int, str] = {}
+    for role in required:
+        name = cast("str | None", getattr(columns, role))
+        if name is None:
+            continue
+        column = table[name]
+        if role == "image":
+            wrong |= _unusable_images(column, name)
+        elif column.null_count or pt.is_dictionary(column.type):
+            wrong |= dict.fromkeys(_where(column.is_null()), f"{role} {name!r} is null")
+    return wrong
+
+
+def _unusable_images(column: pa.ChunkedArray, name: str) -> dict[int, str]:
+    data = pc.struct_field(column, "bytes") if pt.is_struct(column.type) else column
+    null = column.is_null().to_numpy() | data.is_null().to_numpy()
+    wrong = dict.fromkeys(np.flatnonzero(null).tolist(), f"image {name!r} is null")
+    if pt.is_null(data.type):
+        return wrong
+    wrong |= dict.fromkeys(
+        _where(pc.equal(pc.binary_length(data), 0)), f"image {name!r} has zero bytes"
+    )
+    if pt.is_struct(column.type) and column.type.get_field_index("path") >= 0 and null.any():
+        paths = pc.struct_field(column, "path").to_pylist()
+        for i in np.flatnonzero(null).tolist():
+            if paths[i] is not None:
+                wrong[i] = f"image {name!r} has no bytes, only the path {paths[i]!r}: embed it"
+    return wrong
+
+
+def _where(mask: pa.ChunkedArray) -> list[int]:
+    return np.flatnonzero(mask.fill_null(False).to_numpy()).tolist()
+
+
+class Unreadable(Exception):
+    """Reading stopped: the records from `position` on are lost."""
+
+    def __init__(self, position: int, error: str) -> None:
+        super().__init__(error)
+        self.position = position
+
+
+def broken(piece: Piece, position: int, where: str, error: str) -> Chunk:
+    """Return a chunk that says only that a file or a part of it could not be read."""
+    key = int(keys.pack(piece.file, [position])[0])
+    empty = pa.table({KEY: pa.array([], pa.int64()), ID: pa.array([], pa.string())})
+    return Chunk(empty, [Bad(key, piece.name, where, error)])

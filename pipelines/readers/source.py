@@ -1,0 +1,168 @@
+"""What all formats share: the fields of a recipe's `read` and the roles of columns."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.types as pt
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines import files
+from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
+from pipelines.rows import ID, KEY, Columns
+
+
+class Source(BaseModel):
+    """The `read` section of a recipe: which files, in which format, with which columns."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    """File names that a folder is searched for."""
+    unit: ClassVar[str] = "row"
+    """What positions in a file count: `byte` for formats of lines."""
+
+    format: str
+    """Name of the format."""
+    path: str | tuple[str, ...] = Field(min_length=1)
+    """A file, folder, glob or URL (gs://, s3://, hdfs://), or a list of them."""
+    text: str | None = None
+    """Column that holds the text; `text` where there is one."""
+    image: str | None = None
+    """Column that holds the image; `image` where there is one."""
+    label: str | None = None
+    """Column that holds the label; `label` where there is one."""
+    id: str | None = None
+    """Column that holds the id of a row; `_id` or `id` where there is one, else
+    `<file>#<row or byte offset>`."""
+
+    @property
+    def one_row_a_file(self) -> bool:
+        """Whether the listing is one table with a row a file."""
+        return False
+
+    def list_files(self) -> list[files.File]:
+        """List the input files, sorted by name."""
+        return files.list_files(self.path, self.suffixes)
+
+    def splittable(self, file: files.File) -> bool:
+        """Tell whether byte ranges of the file can be read on their own."""
+        return False
+
+    def expanded(self, file: files.File) -> int:
+        """Return about how many bytes the file holds once read."""
+        return file.size
+
+    def read(
+        self, piece: Piece, *, required: Sequence[str] = (), size: ChunkSize = CHUNK_SIZE
+    ) -> Iterator[Chunk]:
+        """Yield the records of a piece in order, in chunks of bounded size.
+
+        Records without a usable value in one of the `required` roles are bad.
+        """
+        raise NotImplementedError
+
+    def read_pieces(
+        self, pieces: Sequence[Piece], required: Sequence[str], size: ChunkSize
+    ) -> Iterator[Chunk]:
+        """Yield the records of several pieces in order."""
+        for piece in pieces:
+            yield from self.read(piece, required=required, size=size)
+
+    def piece_at(self, whole: Piece, position: int) -> Piece:
+        """Return the smallest piece of a file that holds the record at `position`."""
+        return whole
+
+    def columns(self, have: Sequence[str]) -> Columns:
+        """Return which of the columns `have` has which role.
+
+        Raises:
+            ValueError: a column that the recipe names is not there.
+        """
+        for role in ("text", "image", "label", "id"):
+            name = getattr(self, role)
+            if name is not None and name not in have:
+                raise ValueError(_no_column(role, name, have, "the input"))
+        return self.present(have)
+
+    def present(self, have: Sequence[str]) -> Columns:
+        """Return the roles that the columns `have` can fill."""
+        wanted = {
+            "text": self.text or "text",
+            "image": self.image or "image",
+            "label": self.label or "label",
+            "id": self.id or (ID if ID in have else "id"),
+        }
+        return Columns(**{role: name for role, name in wanted.items() if name in have})
+
+    def check(self, schema: pa.Schema, file: str, required: Sequence[str]) -> Columns:
+        """Check the columns of a file that has a schema, and return their roles.
+
+        Raises:
+            ValueError: a column is named twice, reserved, missing, or of a type its role cannot
+                have.
+        """
+        have = schema.names
+        twice = sorted({name for name in have if have.count(name) > 1})
+        if twice:
+            raise ValueError(f"{file} has two columns called {twice[0]!r}: rename one of them")
+        check_reserved(have, self.id, file)
+        found = self.present(have)
+        for role in ("text", "image", "label", "id"):
+            name = getattr(self, role)
+            if getattr(found, role) is None and (name is not None or role in required):
+                raise ValueError(_no_column(role, name or role, have, file))
+        check_types(schema, found, required, file)
+        return found
+
+
+def check_reserved(have: Sequence[str], id_column: str | None, file: str) -> None:
+    """Refuse columns that would be overwritten by ours."""
+    if KEY in have or (ID in have and id_column not in (None, ID)):
+        name = KEY if KEY in have else ID
+        raise ValueError(f"{file} has a column {name!r}, which curate keeps for itself: rename it")
+
+
+def check_types(schema: pa.Schema, columns: Columns, required: Sequence[str], file: str) -> None:
+    """Refuse a column whose type can never fill its role."""
+    for role, fits, wanted in (
+        ("text", is_text, "text"),
+        ("image", is_image, "bytes or {bytes, path}; image files are read by `format: images`"),
+    ):
+        name = getattr(columns, role)
+        if role in required and name is not None and not fits(schema.field(name).type):
+            raise ValueError(
+                f"{file}: column {name!r} is {schema.field(name).type}, but {role} must be "
+                f"{wanted}. Name another column with `read: {{{role}: ...}}`; "
+                f"there are: {', '.join(schema.names)}"
+            )
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Tell whether a column of this type can hold texts."""
+    if pt.is_dictionary(kind):
+        return is_text(kind.value_type)
+    tests = (pt.is_string, pt.is_large_string, pt.is_string_view, pt.is_null)
+    return any(test(kind) for test in tests)
+
+
+def is_image(kind: pa.DataType) -> bool:
+    """Tell whether a column of this type can hold encoded images."""
+    if pt.is_struct(kind):
+        at = kind.get_field_index("bytes")
+        return bool(at >= 0 and is_image(kind.field(at).type))
+    return any(test(kind) for test in (pt.is_binary, pt.is_large_binary, pt.is_null))
+
+
+def _no_column(role: str, name: str, have: Sequence[str], file: str) -> str:
+    close = difflib.get_close_matches(name, have, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else ""
+    return (
+        f"{file} has no {role} column {name!r}; it has: {', '.join(have) or 'none'}{meant} "
+        f"Name it with `read: {{{role}: {close[0] if close else '...'}}}`"
+    )

@@ -1,0 +1,193 @@
+"""Run one segment of a recipe on one working shard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.books import Books
+from pipelines.layout import sizes_of
+from pipelines.ledger import decided, survivors, unreadable
+from pipelines.profile import Profile
+from pipelines.readers.reader import Chunk
+from pipelines.row_steps import first_copies, run_step
+from pipelines.rows import KEY, Columns, Rows
+from pipelines.shard import (
+    PartsWriter,
+    State,
+    load_state,
+    member,
+    open_rows,
+    path_of,
+    save_state,
+    write_table,
+)
+from pipelines.steps.corpus import Corpus
+from pipelines.steps.step import Chance, Filter, Step
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Consecutive row steps and the corpus step they lead to, None before the output."""
+
+    index: int
+    row_steps: tuple[tuple[int, Step], ...]
+    corpus: tuple[int, Corpus] | None
+    follows: tuple[int, Corpus] | None
+    """The corpus step whose verdicts this segment starts with, None for the first."""
+    first_copies: dict[int, int]
+
+    @property
+    def rewrites(self) -> bool:
+        """Tell whether rows may change, so that they are written anew."""
+        return self.index == 0 or any(not isinstance(s, Filter) for _, s in self.row_steps)
+
+
+def segments_of(steps: tuple[Step, ...]) -> list[Segment]:
+    """Cut the steps of a recipe, numbered from 1, into segments."""
+    segments: list[Segment] = []
+    row_steps: list[tuple[int, Step]] = []
+    follows: tuple[int, Corpus] | None = None
+    copies = first_copies(steps)
+    for number, step in enumerate(steps, start=1):
+        if isinstance(step, Corpus):
+            here = (number, step)
+            segments.append(Segment(len(segments), tuple(row_steps), here, follows, copies))
+            row_steps, follows = [], here
+        else:
+            row_steps.append((number, step))
+    segments.append(Segment(len(segments), tuple(row_steps), None, follows, copies))
+    return segments
+
+
+@dataclass
+class SegmentRun:
+    """One segment on one shard: call `start` for the first segment, `resume` for later ones."""
+
+    work: str
+    number: int
+    segment: Segment
+    seed: int
+    books: Books
+    columns: Columns = field(default_factory=Columns)
+    before: Profile = field(default_factory=Profile)
+    after: Profile = field(default_factory=Profile)
+    signed: list[pa.Table] = field(default_factory=list)
+    sizes: list[pa.Table] = field(default_factory=list)
+
+    def start(self, chunks: Iterable[Chunk], columns: Callable[[list[str]], Columns]) -> State:
+        """Run the first segment on what a reader yields."""
+        return self._run(self._read(iter(chunks), columns), None)
+
+    def resume(self, verdicts: pa.Table) -> State:
+        """Run a later segment on the rows that the verdicts of the corpus step leave."""
+        state = load_state(self.work, self.number, self.segment.index - 1)
+        if state is None or self.segment.follows is None:
+            raise FileNotFoundError(f"shard {self.number} lacks segment {self.segment.index - 1}")
+        self.columns = state.columns
+        return self._run(self._survive(verdicts, *self.segment.follows), state)
+
+    def _read(
+        self, chunks: Iterator[Chunk], columns: Callable[[list[str]], Columns]
+    ) -> Iterator[Rows]:
+        tally = self.books.tally(0, "read")
+        while True:
+            with self.books.timed(tally):
+                chunk = next(chunks, None)
+                if chunk is None:
+                    return
+                tally.entered += chunk.table.num_rows + len(chunk.bad)
+                tally.kept += chunk.table.num_rows
+                if chunk.bad:
+                    self.books.quarantine(tally, unreadable(chunk.bad))
+                if not chunk.table.num_rows:
+                    continue
+                self.columns = columns(chunk.table.column_names)
+                rows = Rows(chunk.table.combine_chunks(), self.columns)
+                self.before.add(rows)
+            yield rows
+
+    def _survive(self, verdicts: pa.Table, number: int, step: Corpus) -> Iterator[Rows]:
+        """Yield the rows that a corpus step keeps; each verdict must find its row."""
+        tally = self.books.tally(number, step.op)
+        if len(verdicts):
+            verdicts = verdicts.sort_by(KEY)
+        doomed = verdicts[KEY].to_numpy() if len(verdicts) else np.empty(0, np.int64)
+        for rows in open_rows(self.work, self.number, self.segment.index - 1):
+            out = member(rows.keys, doomed)
+            if out.any():
+                mine = verdicts.filter(pa.array(member(doomed, rows.keys[out])))
+                ids = rows.ids.filter(pa.array(out))
+                self.books.drop(tally, decided(mine, ids, number, step.op))
+                rows = rows.filter(~out)
+            tally.kept += len(rows)
+            yield rows
+        if tally.dropped != len(doomed):
+            raise RuntimeError(
+                f"step {number} ({step.op}) sent shard {self.number} verdicts on {len(doomed)} "
+                f"rows; {tally.dropped} of them are there"
+            )
+
+    def _run(self, batches: Iterator[Rows], previous: State | None) -> State:
+        rewrites = self.segment.rewrites or previous is None
+        writer = PartsWriter(self.work, self.number, self.segment.index) if rewrites else None
+        alive: list[np.ndarray] = [np.empty(0, np.int64)]
+        state = State(self.columns)
+        for rows in batches:
+            for number, step in self.segment.row_steps:
+                chance = Chance(self.seed, number)
+                first_copy = self.segment.first_copies.get(number, 0)
+                rows = run_step(rows, step, chance, self.books, first_copy)
+            rows = self._leave(rows)
+            state.rows += len(rows)
+            if writer is not None:
+                writer.write(rows.table)
+            else:
+                alive.append(rows.keys)
+        state.columns = self.columns
+        if writer is not None:
+            writer.close()
+            state.parts = writer.parts
+        elif previous is not None:
+            state.parts = previous.parts
+            keys = pa.table({KEY: np.concatenate(alive)})
+            state.alive = write_table(self._path("alive"), keys)
+        self._save(state, previous)
+        return state
+
+    def _leave(self, rows: Rows) -> Rows:
+        """Sign the rows for the corpus step, or enter them as the output."""
+        if not len(rows):
+            return rows
+        if self.segment.corpus is not None:
+            return self.sign(rows, *self.segment.corpus)
+        self.after.add(rows)
+        self.books.ledger += survivors(rows)
+        self.sizes.append(sizes_of(rows))
+        return rows
+
+    def sign(self, rows: Rows, number: int, step: Corpus) -> Rows:
+        """Compute the signatures of a batch while its views are warm."""
+        tally, chance = self.books.tally(number, step.op), Chance(self.seed, number)
+        tally.entered += len(rows)
+        with self.books.timed(tally):
+            rows, signed = self.books.attempt(rows, tally, lambda r: step.sign(r, chance))
+        self.signed.append(signed)
+        return rows
+
+    def _save(self, state: State, previous: State | None) -> None:
+        state.tallies = list(self.books.tallies.values())
+        state.before, state.after = self.before.to_dict(), self.after.to_dict()
+        state.ledger = [] if previous is None else list(previous.ledger)
+        if self.books.ledger:
+            records = pa.concat_tables(self.books.ledger)
+            state.ledger.append(write_table(self._path("ledger"), records))
+        if self.sizes:
+            write_table(self._path("sizes"), pa.concat_tables(self.sizes))
+        save_state(self.work, self.number, self.segment.index, state)
+
+    def _path(self, name: str) -> str:
+        return path_of(self.work, self.number, f"s{self.segment.index}.{name}.arrow")

@@ -1,0 +1,114 @@
+"""Steps that need the whole corpus: sign each batch, shuffle small columns, decide by row key."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.mail import Message, Round, home, message, scatter
+from pipelines import files
+from pipelines.rows import HOME, KEY, Rows
+from pipelines.steps.step import Chance, Step
+
+VERDICT = "verdict"
+"""Kind of the messages that tell a shard which of its rows are dropped."""
+
+WHOLE = "whole corpus"
+"""Address where everything meets: only for what stays small, such as edges and samples."""
+
+VERDICT_SCHEMA = pa.schema(
+    [
+        (KEY, pa.int64()),
+        ("reason", pa.string()),
+        ("value", pa.float64()),
+        ("threshold", pa.float64()),
+        ("other", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a corpus step may look at from a round: the shards' rows and its own randomness."""
+
+    work: str
+    segment: int
+    chance: Chance
+
+    def rows(self, number: int, keys: np.ndarray | None = None) -> Iterator[Rows]:
+        """Yield the rows of working shard `number` in batches, or only those with `keys`."""
+        from pipelines.shard import open_rows  # the shard reads rows for steps: late to avoid a ring
+
+        return open_rows(self.work, number, self.segment, keys)
+
+    def store(self, name: str, **arrays: np.ndarray) -> str:
+        """Write arrays that every shard needs to one file; returns its path.
+
+        Large things that all shards read go through files, not through the shuffle.
+        """
+        sink = io.BytesIO()
+        np.savez(sink, allow_pickle=False, **arrays)
+        path = f"{self.work}/{name}"
+        files.write_bytes_atomically(path, sink.getvalue())
+        return path
+
+    def load(self, path: str) -> dict[str, np.ndarray]:
+        """Return the arrays of a file written by `store`."""
+        with np.load(io.BytesIO(files.read_bytes(path)), allow_pickle=False) as stored:
+            return dict(stored)
+
+
+class Corpus(Step):
+    """Drops rows after looking at all of them.
+
+    `sign` runs on each batch where its views are warm; `send` posts the signatures of a shard;
+    each round of `rounds` turns mail into mail; what arrives at a shard's home as kind `verdict`
+    (columns of VERDICT_SCHEMA, one row a dropped row) is the decision.
+    """
+
+    def sign(self, rows: Rows, chance: Chance) -> pa.Table:
+        """Return the small columns this step needs of each row; the first is `_key`."""
+        raise NotImplementedError
+
+    def send(self, signed: pa.Table, number: int, shards: int) -> Iterable[Message]:
+        """Post the signatures of shard `number`, one of about `shards`."""
+        raise NotImplementedError
+
+    def rounds(self, site: Site) -> tuple[Round, ...]:
+        """Return the rounds that turn signatures into verdicts."""
+        raise NotImplementedError
+
+
+def verdict_table(
+    keys: np.ndarray,
+    reason: str,
+    *,
+    value: np.ndarray | float = float("nan"),
+    threshold: float = float("nan"),
+    other: pa.Array | None = None,
+    detail: pa.Array | None = None,
+) -> pa.Table:
+    """Return verdicts that drop the rows with `keys`, all for one reason."""
+    n = len(keys)
+    return pa.table(
+        [
+            pa.array(keys, pa.int64()),
+            pa.repeat(reason, n),
+            pa.array(np.broadcast_to(np.asarray(value, np.float64), (n,)), from_pandas=True),
+            pa.array(np.full(n, threshold), pa.float64(), from_pandas=True),
+            pa.nulls(n, pa.string()) if other is None else other,
+            pa.nulls(n, pa.string()) if detail is None else detail,
+        ],
+        schema=VERDICT_SCHEMA,
+    )
+
+
+def send_home(verdicts: pa.Table, homes: np.ndarray) -> Iterator[Message]:
+    """Post verdicts to the shards where their rows live; `homes` is one number a verdict."""
+    for address, table in scatter(verdicts, homes, home):
+        yield message(address, VERDICT, table)

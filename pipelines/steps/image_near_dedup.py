@@ -1,0 +1,73 @@
+"""Drop images that look the same as a kept one: perceptual hash, verified on thumbnails."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from pipelines.images import pixels
+from pipelines.minhash import bucket_pairs
+from pipelines.perceptual import hamming_pairs, phash, similarity, thumbnails
+from pipelines.rows import Rows
+from pipelines.steps.pairs import BUCKET, PairDedup
+from pipelines.steps.step import Chance
+
+_BLOCK = 1 << 14
+
+
+class ImageNearDedup(PairDedup):
+    """Drop images that look like a kept one: resized, re-encoded, slightly retouched copies.
+
+    Candidates are the pairs of 64-bit perceptual hashes (pHash) within `distance` bits, all of
+    them; each is verified on small thumbnails. Images joined by verified pairs form a cluster, of
+    which one is kept: highest `prefer`, then largest file, then smallest id. All hashes meet in
+    one place (16 bytes an image). Reason: `near_duplicate`.
+    """
+
+    op: Literal["image_near_dedup"] = "image_near_dedup"
+    needs: ClassVar[tuple[str, ...]] = ("image",)
+    extra: ClassVar[str | None] = "image"
+    imports: ClassVar[tuple[str, ...]] = ("cv2", "PIL")
+    similarity: float = Field(default=0.95, gt=0, le=1)
+    """Smallest similarity of the thumbnails of two duplicates."""
+    distance: int = Field(default=10, ge=0, le=15)
+    """Most bits in which the perceptual hashes of two candidates differ."""
+
+    one_place: ClassVar[bool] = True
+
+    def bands(self, rows: Rows, chance: Chance) -> tuple[np.ndarray, np.ndarray]:
+        """Return the perceptual hash of each image as its one band."""
+        hashes = rows.view("phash", lambda r: phash(pixels(r).images))
+        return hashes[:, None], np.ones(len(rows), dtype=np.bool_)
+
+    def candidates(
+        self, hashes: np.ndarray, keys: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return the pairs of images whose hashes are close; equal hashes are joined once."""
+        order = np.lexsort((keys, hashes))
+        distinct, first = np.unique(hashes[order], return_index=True)
+        left, right = hamming_pairs(distinct, self.distance)
+        same_left, same_right, capped = bucket_pairs(hashes, keys, BUCKET)
+        firsts = order[first]
+        return (
+            np.concatenate([firsts[left], same_left]),
+            np.concatenate([firsts[right], same_right]),
+            capped,
+        )
+
+    def evidence(self, rows: Rows) -> pa.Array:
+        """Return the thumbnail of each image."""
+        thumbs = thumbnails(pixels(rows).images)
+        return pa.FixedSizeListArray.from_arrays(pa.array(thumbs.ravel()), thumbs.shape[1])
+
+    def similarities(self, evidence: pa.Array, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Return the similarity of pairs of thumbnails."""
+        thumbs = evidence.flatten().to_numpy().reshape(len(evidence), evidence.type.list_size)
+        parts = [
+            similarity(thumbs[left[i : i + _BLOCK]], thumbs[right[i : i + _BLOCK]])
+            for i in range(0, len(left), _BLOCK)
+        ]
+        return np.concatenate(parts)

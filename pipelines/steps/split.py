@@ -1,0 +1,66 @@
+"""`split`: share the rows out to train, validation and test."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, field_validator
+
+from pipelines.rows import SPLIT, Rows
+from pipelines.steps.step import Chance, Map
+
+SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
+"""What `datasets` accepts as the name of a split."""
+
+
+class Split(Map):
+    """Put each row into a split at random, by its id or by a group.
+
+    A row's split depends on the seed and its id (or group) alone, so a row stays in its split
+    when others come or go. The shares are met up to chance: ±0.5 % at 10,000 rows or groups.
+    """
+
+    op: Literal["split"] = "split"
+    adds: ClassVar[tuple[str, ...]] = (SPLIT,)
+
+    shares: dict[str, float] = Field(default={"train": 0.9, "validation": 0.1})
+    """Share of the rows that each split gets; they add up to 1."""
+    group: str | None = None
+    """Column whose equal values stay together (an author, a film, a patient), so that none is in
+    two splits; a null belongs to no group."""
+
+    @field_validator("shares")
+    @classmethod
+    def _shares_fit(cls, shares: dict[str, float]) -> dict[str, float]:
+        if not shares:
+            raise ValueError("name at least one split, such as train: 1.0")
+        for name, share in shares.items():
+            if not SPLIT_NAME.fullmatch(name) or name == "all":
+                raise ValueError(
+                    f"split name {name!r} is not allowed: use letters, digits, `_` and inner dots"
+                    " (and not `all`, which means every split)"
+                )
+            if not 0 < share <= 1:
+                raise ValueError(f"share of {name} is {share}; allowed: above 0, at most 1")
+        total = math.fsum(shares.values())
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"shares add up to {total:g}, not to 1: {shares}")
+        return shares
+
+    def apply(self, rows: Rows, chance: Chance) -> Rows:
+        """Return the rows with the column `_split`."""
+        inner_edges = np.cumsum(list(self.shares.values()))[:-1]
+        place = np.searchsorted(inner_edges, chance.uniform(self._drawn_by(rows)), side="right")
+        return rows.replace(SPLIT, pa.array(list(self.shares), pa.string()).take(pa.array(place)))
+
+    def _drawn_by(self, rows: Rows) -> pa.Array:
+        """Return what each row's lot is drawn by: its group, else its id."""
+        if self.group is None:
+            return rows.ids
+        groups = rows.column(self.group, "group").cast(pa.string())
+        return pc.coalesce(groups, rows.ids)

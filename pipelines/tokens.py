@@ -1,0 +1,237 @@
+r"""Word tokens of a batch of texts, found and hashed once in flat arrays and shared by all steps.
+
+A token is what the regular expression `\w+` matches in the lowercased text; in scripts written
+without spaces (Han, kana, Thai, Lao, Khmer, Burmese) each character is a token. The work is done
+on the UTF-8 bytes with look-up tables; only characters outside ASCII are decoded.
+"""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipelines.rows import Mask, Rows
+
+UInt64 = npt.NDArray[np.uint64]
+Int64 = npt.NDArray[np.int64]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_ODD = np.uint64(0xD6E8FEB86659FD93)
+_HALF = np.uint64(32)
+_BMP = 0x10000
+_OUTSIDE, _WORD, _ALONE = 0, 1, 2
+
+# Ranges of scripts that put no space between words: a character is a token of its own.
+_UNSPACED = (
+    (0x0E00, 0x0EFF),
+    (0x1000, 0x109F),
+    (0x1780, 0x17FF),
+    (0x3040, 0x30FF),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens of n texts: `hashes[offsets[i]:offsets[i + 1]]` are those of text i, in order."""
+
+    hashes: UInt64
+    offsets: Int64
+
+    @property
+    def counts(self) -> Int64:
+        """Number of tokens a text, shape (n,)."""
+        return np.diff(self.offsets)
+
+    def filter(self, keep: Mask) -> Tokens:
+        """Return the tokens of the texts where `keep` holds."""
+        counts = self.counts
+        hashes = self.hashes[np.repeat(keep, counts)]
+        return Tokens(hashes, offsets_of(counts[keep]))
+
+
+def tokens_of(rows: Rows) -> Tokens:
+    """Return the tokens of the text column, computed once a batch."""
+    return rows.view("tokens", lambda r: tokenize(r.text))
+
+
+def shingles_of(rows: Rows, size: int) -> Tokens:
+    """Return the hashes of the windows of `size` words of each text, computed once a batch."""
+    return rows.view(f"shingles:{size}", lambda r: shingles(tokens_of(r), size))
+
+
+def tokenize(texts: pa.Array) -> Tokens:
+    """Find and hash the tokens of a string array; a null has none."""
+    raw, ends = utf8_bytes(texts)
+    size = len(raw)
+    if size == 0:
+        return Tokens(np.empty(0, np.uint64), np.zeros(len(texts) + 1, np.int64))
+    lower = np.zeros(size + 16, dtype=np.uint8)
+    np.take(_LOWER, raw, out=lower[:size])
+    inside = np.zeros(size + 1, dtype=np.bool_)
+    np.take(_IS_WORD, raw, out=inside[:size])
+    cut = np.zeros(size + 1, dtype=np.bool_)
+    cut[ends] = True
+    _classify_beyond_ascii(raw, lower, inside, cut)
+
+    begins = inside[:-1].copy()
+    begins[1:] &= ~inside[:-2] | cut[1:-1]
+    stops = inside[:-1] & (~inside[1:] | cut[1:])
+    starts = np.flatnonzero(begins)
+    lengths = np.flatnonzero(stops) - starts + 1
+    return Tokens(_hash_spans(lower, starts, lengths), np.searchsorted(starts, ends))
+
+
+def shingles(tokens: Tokens, size: int) -> Tokens:
+    """Return the hash of each window of `size` consecutive tokens.
+
+    A text of fewer tokens has one shingle, all of its tokens; a text without tokens has none, so
+    that it is similar to nothing.
+    """
+    counts, first = tokens.counts, tokens.offsets[:-1]
+    padded = np.concatenate([tokens.hashes, np.zeros(size, np.uint64)])
+    total = len(tokens.hashes)
+    window = np.zeros(total, dtype=np.uint64)
+    for i in range(size):
+        window *= _ODD
+        window += padded[i : i + total]
+    short = np.flatnonzero((counts < size) & (counts > 0))
+    valid = np.ones(total, dtype=np.bool_)
+    for back in range(1, size):  # the last size - 1 tokens of a text start no window
+        at = tokens.offsets[1:][counts >= back] - back
+        valid[at] = False
+    if short.size:
+        whole_text = np.zeros(short.size, dtype=np.uint64)
+        for i in range(size):
+            at = np.minimum(first[short] + i, total - 1)
+            whole_text = whole_text * _ODD + np.where(
+                i < counts[short], tokens.hashes[at], np.uint64(0)
+            )
+        window[first[short]] = whole_text
+        valid[first[short]] = True
+    hashes = mix(window[valid])
+    per_text = np.where(counts >= size, counts - size + 1, np.minimum(counts, 1))
+    return Tokens(hashes, offsets_of(per_text))
+
+
+def mix(values: UInt64) -> UInt64:
+    """Scramble 64-bit values so that all bits depend on all bits (a murmur-style finaliser)."""
+    mixed = (values ^ (values >> _HALF)) * _ODD
+    return cast("UInt64", mixed ^ (mixed >> _HALF))
+
+
+def offsets_of(counts: npt.ArrayLike) -> Int64:
+    """Return the n + 1 offsets of n consecutive runs of the given lengths."""
+    lengths = np.asarray(counts)
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def utf8_bytes(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Int64]:
+    """Return the UTF-8 bytes of a string array and its n + 1 offsets; nulls are empty."""
+    if texts.null_count:
+        texts = texts.fill_null("")
+    if len(texts) == 0:
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    _, offset_buffer, data = texts.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    raw = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    return raw[offsets[0] : offsets[-1]], (offsets - offsets[0]).astype(np.int64)
+
+
+def _hash_spans(lower: npt.NDArray[np.uint8], starts: Int64, lengths: Int64) -> UInt64:
+    """Hash byte spans eight bytes at a time; `lower` has 16 spare bytes at its end."""
+    hashes = lengths.astype(np.uint64) * _GOLDEN
+    hashes = mix(hashes ^ _eight_bytes(lower, starts, lengths))
+    rest = np.flatnonzero(lengths > 8)
+    done = 8
+    while rest.size:
+        more = _eight_bytes(lower, starts[rest] + done, lengths[rest] - done)
+        hashes[rest] = mix((hashes[rest] * _GOLDEN) ^ more)
+        done += 8
+        rest = rest[lengths[rest] > done]
+    return hashes
+
+
+def _eight_bytes(lower: npt.NDArray[np.uint8], starts: Int64, lengths: Int64) -> UInt64:
+    """Return up to eight bytes of each span as one little-endian integer."""
+    words = lower[: len(lower) // 8 * 8].view("<u8")
+    at, shift = starts >> 3, ((starts & 7) << 3).astype(np.uint64)
+    low = words[at] >> shift
+    # Shifting by 64 is undefined, so the upper word moves in two steps.
+    high = (words[at + 1] << (np.uint64(63) - shift)) << np.uint64(1)
+    spare = (8 - np.minimum(lengths, 8)).astype(np.uint64) << np.uint64(3)
+    return cast("UInt64", (low | high) & (np.uint64(0xFFFFFFFFFFFFFFFF) >> spare))
+
+
+def _classify_beyond_ascii(
+    raw: npt.NDArray[np.uint8], lower: npt.NDArray[np.uint8], inside: Mask, cut: Mask
+) -> None:
+    """Mark and lowercase the characters of two to four bytes, in place."""
+    lead = np.flatnonzero(raw >= 0xC0)
+    if not lead.size:
+        return
+    byte = raw[lead]
+    width = 2 + (byte >= 0xE0).astype(np.int64) + (byte >= 0xF0)
+    point = byte.astype(np.int64) & (0x7F >> width)
+    for i in range(1, 4):
+        more = width > i
+        point[more] = point[more] << 6 | raw[lead[more] + i] & 0x3F
+    kinds, lowered = _unicode_tables()
+    in_bmp = point < _BMP
+    # Beyond the basic plane: ideographs stand alone, the rest (emoji, old scripts) is no word.
+    kind = np.where(in_bmp, kinds[np.minimum(point, _BMP - 1)], _OUTSIDE)
+    kind[(point >= 0x20000) & (point < 0x32000)] = _ALONE
+    for i in range(4):
+        at = lead[(kind != _OUTSIDE) & (width > i)] + i
+        inside[at] = True
+    alone = kind == _ALONE
+    cut[lead[alone]] = True
+    cut[lead[alone] + width[alone]] = True
+
+    small = np.where(in_bmp, lowered[np.minimum(point, _BMP - 1)], point)
+    for w in (2, 3):
+        changed = (small != point) & (width == w)
+        at, to = lead[changed], small[changed]
+        for i in range(w - 1, 0, -1):
+            lower[at + i] = 0x80 | to & 0x3F
+            to = to >> 6
+        lower[at] = (0xC0 if w == 2 else 0xE0) | to
+
+
+@functools.cache
+def _unicode_tables() -> tuple[npt.NDArray[np.uint8], Int64]:
+    """Return the kind and the lowercase of each code point of the basic plane.
+
+    Lowercase only where it is one character of the same number of UTF-8 bytes (all but a dozen).
+    """
+    kinds = np.zeros(_BMP, dtype=np.uint8)
+    lowered = np.arange(_BMP, dtype=np.int64)
+    for point in range(0x80, _BMP):
+        if 0xD800 <= point < 0xE000:
+            continue
+        char = chr(point)
+        if not char.isalnum():
+            continue
+        kinds[point] = _WORD
+        small = char.lower()
+        if len(small) == 1 and len(small.encode()) == len(char.encode()):
+            lowered[point] = ord(small)
+    for first, last in _UNSPACED:
+        for point in range(first, last + 1):
+            if unicodedata.category(chr(point))[0] in "LMN":
+                kinds[point] = _ALONE
+    return kinds, lowered
+
+
+_IS_WORD = np.array([chr(b).isalnum() or chr(b) == "_" if b < 128 else False for b in range(256)])
+_LOWER = np.array([ord(chr(b).lower()) if b < 128 else b for b in range(256)], dtype=np.uint8)

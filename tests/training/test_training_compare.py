@@ -1,0 +1,194 @@
+import json
+
+import numpy as np
+import pytest
+
+from training.compare import compare_scores
+from training.guards import points, span
+from training.result import Facts, Result
+from training.verdict import sentence
+
+ITEMS = 2000
+TRIVIAL = (np.arange(ITEMS) < 0.25 * ITEMS).astype(float)
+ARMS = {"raw": 0.70, "curated": 0.80, "random@n": 0.66, "random@n,class": 0.66, "aa": 0.70}
+
+
+def scored(seeds=5, **accuracies):
+    """Correctness of each arm and seed: a row is answered by all arms alike, up to accuracy."""
+    rng = np.random.default_rng(0)
+    hardness = rng.random(ITEMS)
+    return {
+        arm: (hardness + rng.normal(0, 0.02, (seeds, ITEMS)) < share).astype(float)
+        for arm, share in {**ARMS, **accuracies}.items()
+    }
+
+
+def compared(seeds=5, facts=None, delta=0.01, **accuracies):
+    return compare_scores(scored(seeds, **accuracies), baseline=TRIVIAL, delta=delta, facts=facts)
+
+
+def guard(result, name):
+    return next(guard for guard in result.guards if guard.name == name)
+
+
+def test_better_needs_nothing_else():
+    result = compared()
+    assert result.verdict == "better"
+    assert result.supported
+    assert not result.refusals
+    assert result.gap == pytest.approx(0.10, abs=0.02)
+    assert result.ci95[0] < result.gap < result.ci95[1]
+    assert "better than on raw" in result.sentence
+
+
+def test_worse_is_said_as_plainly():
+    result = compared(curated=0.60)
+    assert result.verdict == "worse"
+    assert not result.supported
+    assert "is worse than on raw" in result.sentence
+
+
+def test_equivalent_is_claimed_only_within_the_margin():
+    assert compared(curated=0.701, delta=0.02).verdict == "equivalent within ±0.02"
+    assert compared(curated=0.701, delta=0.002).verdict == "inconclusive"
+
+
+def test_a_sure_but_negligible_gap_is_equivalence():
+    result = compared(curated=0.72, delta=0.05)
+    assert result.ci95[0] > 0
+    assert result.verdict == "equivalent within ±0.05"
+
+
+def test_off_zero_aa_voids_the_instrument():
+    result = compared(aa=0.74)
+    assert result.verdict == "invalid instrument"
+    assert not guard(result, "A/A").passed
+    assert "shows a gap" in result.sentence
+
+
+def test_random_as_good_as_curated_is_explained_by_size():
+    result = compared(**{"random@n": 0.82})
+    assert result.verdict == "inconclusive"
+    assert not result.supported
+    assert result.refusals[0].startswith("Explained by size")
+    assert result.sentence.startswith("Not supported. Explained by size")
+
+
+def test_random_not_clearly_below_curated_refuses_too():
+    result = compared(**{"random@n": 0.799})
+    assert not result.supported
+    assert "explained by size" in result.refusals[0].lower()
+
+
+def test_class_matched_as_good_as_curated_is_explained_by_class_mix():
+    result = compared(**{"random@n,class": 0.82})
+    assert not result.supported
+    assert result.refusals[0].startswith("Explained by class mix")
+
+
+def test_controls_that_are_missing_are_not_ruled_out():
+    table = scored()
+    del table["random@n,class"]
+    result = compare_scores(table, baseline=TRIVIAL)
+    assert not result.supported
+    assert "No arm rules out class mix." in result.refusals
+
+
+def test_size_is_excused_where_curated_is_not_smaller():
+    table = scored()
+    del table["random@n"]
+    facts = Facts(left_out={"random@n": "curated has as many rows"})
+    assert compare_scores(table, baseline=TRIVIAL, facts=facts).verdict == "better"
+
+
+def test_models_at_the_floor_void_the_instrument():
+    everything = np.ones(ITEMS) * (np.arange(ITEMS) < 0.7 * ITEMS)
+    result = compare_scores(scored(), baseline=everything)
+    assert result.verdict == "invalid instrument"
+    assert not guard(result, "floor, raw").passed
+    assert guard(result, "floor, curated").passed
+
+
+def test_fewer_than_three_seeds_are_refused():
+    with pytest.raises(ValueError, match="seeds: 2 given; at least 3"):
+        compared(seeds=2)
+
+
+def test_a_run_that_is_not_finite_voids_the_instrument(tmp_path):
+    table = scored()
+    table["curated"][1, 3] = np.nan
+    result = compare_scores(table, baseline=TRIVIAL)
+    assert result.verdict == "invalid instrument"
+    assert result.gap is None
+    assert "curated is missing or not finite" in result.sentence
+    (tmp_path / "r.json").write_text(result.model_dump_json())
+    assert Result.load(tmp_path / "r.json") == result
+
+
+def test_a_diverged_loss_voids_the_instrument():
+    assert compared(facts=Facts(losses={"aa": None})).verdict == "invalid instrument"
+
+
+def test_a_changed_plan_refuses_and_says_exploratory():
+    result = compared(facts=Facts(changed_plan="the plan changed after runs had finished: steps"))
+    assert result.exploratory
+    assert not result.supported
+    assert "The plan changed after runs had finished: steps." in result.refusals
+
+
+def test_too_little_power_is_exploratory_but_no_refusal():
+    result = compared(facts=Facts(mde_before=0.05))
+    assert result.exploratory
+    assert result.supported
+    assert "Exploratory: Before running" in result.sentence
+
+
+def test_unequal_budgets_void_the_instrument():
+    runs = [
+        {"arm": arm, "seed": 0, "n_seen": seen, "device": "cpu", "torch": "2"}
+        for arm, seen in (("raw", 1000), ("curated", 1002))
+    ]
+    result = compared(facts=Facts(runs=runs))
+    assert result.verdict == "invalid instrument"
+    assert "Budgets differ between arms" in result.sentence
+
+
+def test_smoke_makes_no_claim():
+    assert compared(facts=Facts(profile="smoke")).verdict == "invalid instrument"
+
+
+def test_leaks_that_are_left_void_the_instrument():
+    assert compared(facts=Facts(leaks_left=2)).verdict == "invalid instrument"
+
+
+def test_only_secondary_comparisons_are_adjusted():
+    result = compared()
+    adjusted = {arm.name: arm.vs_raw and arm.vs_raw.p_holm for arm in result.arms}
+    assert adjusted["curated"] is adjusted["aa"] is None
+    assert adjusted["random@n"] >= next(
+        arm.vs_raw.p for arm in result.arms if arm.name == "random@n"
+    )
+
+
+def test_shapes_and_arms_are_checked():
+    table = scored()
+    with pytest.raises(ValueError, match="arm aa is missing"):
+        compare_scores({arm: table[arm] for arm in ("raw", "curated")}, baseline=TRIVIAL)
+    with pytest.raises(ValueError, match="each arm needs the same"):
+        compare_scores({**table, "aa": table["aa"][:, :-1]}, baseline=TRIVIAL)
+    with pytest.raises(ValueError, match="baseline: shape"):
+        compare_scores(table, baseline=TRIVIAL[:-1])
+
+
+def test_sentence_comes_from_the_result_alone():
+    result = compared(facts=Facts(notes=["synthetic noise"]))
+    again = Result.model_validate(json.loads(result.model_dump_json()))
+    assert sentence(again) == result.sentence
+    assert result.sentence.endswith("Note: synthetic noise.")
+
+
+def test_points_are_written_plainly():
+    assert points(0.081) == "+8.1 points"
+    assert points(-0.0004) == "−0.04 points"
+    assert points(0.0) == "0.0 points"
+    assert span((-0.012, 0.5)) == "−1.2 to +50.0"

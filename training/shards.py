@@ -1,0 +1,168 @@
+"""Read one split of a Hugging Face `save_to_disk` directory, with labels as names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SPLITS = {"raw": ("train",), "curated": ("train",), "test": ("test", "train")}
+
+
+@dataclass(frozen=True)
+class Split:
+    """One labelled split: content, label names and, where present, row and parent ids."""
+
+    role: str
+    content: pa.Array
+    labels: pa.Array
+    ids: pa.Array
+    parents: pa.Array
+    skipped: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+
+def read_splits(places: dict[str, Path], content: str, label: str) -> dict[str, Split]:
+    """Read raw, curated and test; rows without content or label are skipped and counted.
+
+    Integer labels are named by the dataset's own ClassLabel feature. Where a step dropped that
+    feature, the names of the one other dataset that kept it are used, if they cover the range.
+    """
+    tables = {role: read_table(role, place) for role, place in places.items()}
+    for role, table in tables.items():
+        for column in (content, label):
+            if column not in table.column_names:
+                raise ValueError(
+                    f"{role}: {places[role]} has no column {column!r}; it has "
+                    f"{', '.join(table.column_names)}; name the right one with text=, image= "
+                    "or label="
+                )
+    names = {role: class_names(table.schema, label) for role, table in tables.items()}
+    known = {tuple(found) for found in names.values() if found}
+    shared = list(next(iter(known))) if len(known) == 1 else None
+    return {
+        role: _split(role, table, content, label, names[role] or shared)
+        for role, table in tables.items()
+    }
+
+
+def read_table(role: str, place: Path) -> pa.Table:
+    """Memory-map the Arrow stream files of the split that `role` reads."""
+    if not place.is_dir():
+        raise ValueError(
+            f"{role}: {place} is not a directory; give a dataset directory as written by "
+            "curate or by datasets' save_to_disk"
+        )
+    for folder in [place / split for split in SPLITS[role]] + [place]:
+        shards = _shards(folder)
+        if shards:
+            return _concat(role, shards)
+    raise ValueError(
+        f"{role}: no *.arrow file in {place} or in its {' or '.join(SPLITS[role])} folder; "
+        "give a dataset directory as written by curate or by datasets' save_to_disk"
+    )
+
+
+def _shards(folder: Path) -> list[Path]:
+    state = folder / "state.json"
+    if state.is_file():
+        files = json.loads(state.read_text(encoding="utf-8"))["_data_files"]
+        return [folder / entry["filename"] for entry in files]
+    return sorted(folder.glob("*.arrow"))
+
+
+def _concat(role: str, shards: list[Path]) -> pa.Table:
+    tables = []
+    for shard in shards:
+        try:
+            with pa.ipc.open_stream(pa.memory_map(str(shard))) as stream:
+                tables.append(stream.read_all())
+        except (pa.ArrowInvalid, FileNotFoundError) as error:
+            raise ValueError(
+                f"{role}: {shard} cannot be read as an Arrow stream ({error}); write it again"
+            ) from error
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def class_names(schema: pa.Schema, label: str) -> list[str] | None:
+    """Return the ClassLabel names that Hugging Face metadata holds for `label`, if any."""
+    metadata = (schema.metadata or {}).get(b"huggingface")
+    if metadata is None:
+        return None
+    feature: Any = json.loads(metadata)["info"]["features"].get(label) or {}
+    return feature.get("names") if feature.get("_type") == "ClassLabel" else None
+
+
+def _split(role: str, table: pa.Table, content: str, label: str, names: list[str] | None) -> Split:
+    payload = _payload(role, content, table[content])
+    labels = _label_names(role, label, table[label], names)
+    keep = pc.and_(pc.is_valid(payload), pc.is_valid(labels))
+    skipped = {
+        f"no {content}": payload.null_count,
+        f"no {label}": int(pc.sum(pc.and_(pc.is_valid(payload), pc.is_null(labels))).as_py() or 0),
+    }
+    nothing = pa.nulls(table.num_rows, pa.string())
+    ids, parents = (
+        _flat(pc.cast(table[column], pa.string())) if column in table.column_names else nothing
+        for column in ("id", "_parent")
+    )
+    return Split(
+        role,
+        payload.filter(keep),
+        labels.filter(keep),
+        ids.filter(keep),
+        parents.filter(keep),
+        {reason: count for reason, count in skipped.items() if count},
+    )
+
+
+def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _payload(role: str, name: str, column: pa.ChunkedArray) -> pa.Array:
+    """Return text as large_string, or encoded images as large_binary."""
+    kind = column.type
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        return _flat(pc.cast(pc.struct_field(column, "bytes"), pa.large_binary()))
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return _flat(pc.cast(column, pa.large_binary()))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _flat(pc.cast(column, pa.large_string()))
+    raise ValueError(
+        f"{role}: column {name!r} has type {kind}; text is a string, an image is binary or "
+        "struct<bytes, path>"
+    )
+
+
+def _label_names(
+    role: str, name: str, column: pa.ChunkedArray, names: list[str] | None
+) -> pa.Array:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = pc.cast(column, kind.value_type), kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _flat(pc.cast(column, pa.large_string()))
+    if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        raise ValueError(
+            f"{role}: label column {name!r} has type {kind}; a label is a ClassLabel, an integer, "
+            "a boolean or a string"
+        )
+    codes = _flat(pc.cast(column, pa.int64()))
+    if names is None:
+        return pc.cast(codes, pa.large_string())
+    highest = pc.max(codes).as_py()
+    if highest is not None and highest >= len(names):
+        raise ValueError(
+            f"{role}: label {highest} in column {name!r} is beyond its {len(names)} class names; "
+            "write the labels as names or repair the ClassLabel feature"
+        )
+    # Hugging Face writes -1 for "no label".
+    codes = pc.if_else(pc.less(codes, 0), pa.scalar(None, pa.int64()), codes)
+    return pa.array(names, pa.large_string()).take(codes)

@@ -1,0 +1,92 @@
+"""The verdict and its sentence, from nothing but what `result.json` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from training.guards import points, span
+from training.result import Gap, Guard, Result
+
+
+def decide(
+    gap: Gap | None,
+    p_equivalence: float | None,
+    checks: Sequence[Guard],
+    *,
+    delta: float,
+    alpha: float,
+) -> str:
+    """Return the verdict.
+
+    A failed `void` guard leaves no verdict to read. Equivalence comes before "better": a gap that
+    is shown to be smaller than the smallest effect that matters is not worth claiming, however
+    sure its sign. "better" needs the interval, the p-value and every guard.
+    """
+    failed = {check.if_failed for check in checks if not check.passed}
+    if gap is None or p_equivalence is None or "void" in failed:
+        return "invalid instrument"
+    if p_equivalence < alpha:
+        return f"equivalent within ±{delta:g}"
+    if gap.ci95[1] < 0 and gap.p < alpha:
+        return "worse"
+    if gap.ci95[0] > 0 and gap.p < alpha and "refuse" not in failed:
+        return "better"
+    return "inconclusive"
+
+
+def sentence(result: Result) -> str:
+    """Say the verdict in words, with its numbers, and what a reader must know besides."""
+    return " ".join([statement(result), *caveats(result)])
+
+
+def statement(result: Result) -> str:
+    """Say the verdict in words, with its numbers and with what refuses a stronger one."""
+    if result.verdict == "invalid instrument":
+        void = " ".join(guard.detail for guard in result.guards if _voids(guard))
+        return f"No verdict, the instrument is not valid: {void}"
+    return f"{_claim(result)} {_numbers(result)}"
+
+
+def caveats(result: Result) -> list[str]:
+    """Say why the result is only exploratory, if it is, and repeat the notes on the data."""
+    said = [f"Exploratory: {reason}" for reason in result.exploratory_because]
+    return said + [f"Note: {note.rstrip('.')}." for note in result.notes]
+
+
+def _voids(guard: Guard) -> bool:
+    return not guard.passed and guard.if_failed == "void"
+
+
+def _claim(result: Result) -> str:
+    if result.verdict == "better":
+        return "Training on the curated data is better than on raw, at equal compute:"
+    if result.verdict == "worse":
+        return "Training on the curated data is worse than on raw, at equal compute:"
+    if result.verdict.startswith("equivalent"):
+        margin = points(result.delta, sign=False)
+        return f"Curated and raw data are worth the same within ±{margin}, at equal compute:"
+    if result.ci95 is not None and result.ci95[0] > 0 and result.refusals:
+        return f"Not supported. {' '.join(result.refusals)} Against raw, at equal compute:"
+    return "No significant gap between curated and raw data, at equal compute:"
+
+
+def _numbers(result: Result) -> str:
+    assert result.gap is not None
+    assert result.ci95 is not None
+    assert result.p is not None
+    means = {arm.name: arm.mean or 0.0 for arm in result.arms}
+    if result.metric == "accuracy":
+        scores = f"{100 * means['curated']:.1f} % against {100 * means['raw']:.1f} %"
+    else:
+        scores = f"{means['curated']:.4g} against {means['raw']:.4g}"
+    said = (
+        f"{result.metric} {scores}, {points(result.gap)} (95 % CI {span(result.ci95)}, "
+        f"p {_p(result.p)}, {result.seeds} seeds, {result.test_rows:,} test rows)."
+    )
+    if result.verdict == "inconclusive" and not result.refusals and result.mde.after is not None:
+        said += f" A gap of {points(result.mde.after, sign=False)} would have been found."
+    return said
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 0.0001 else f"= {value:.2g}"
