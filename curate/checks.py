@@ -115,7 +115,7 @@ def makers_of(column: str, union: Any) -> list[str]:
 def _roles(read: Any, step: Step, position: int) -> Iterator[Problem]:
     """Most formats show their columns only when they are read; these are known before."""
     columns = FIXED_COLUMNS.get(read.format)
-    for role in step.needs:
+    for role in step.roles():
         if columns is not None and role not in columns:
             article = "an" if role[0] in "aeiou" else "a"
             yield Problem(
@@ -126,10 +126,10 @@ def _roles(read: Any, step: Step, position: int) -> Iterator[Problem]:
 
 
 def _packages(part: Any, path: tuple[str | int, ...]) -> Iterator[Problem]:
-    missing = [m for m in getattr(part, "imports", ()) if find_spec(m.partition(".")[0]) is None]
+    extra, imports = part.packages()
+    missing = [m for m in imports if find_spec(m.partition(".")[0]) is None]
     if missing:
         op = getattr(part, "op", getattr(part, "format", path[0]))
-        extra = getattr(part, "extra", None)
         command = f"'{DISTRIBUTION}[{extra}]'" if extra else " ".join(missing)
         yield Problem(
             path,

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from curate.errors import RunFailed
+from pipelines.faults import raised_by_us
 
-OURS = ("curate", "pipelines", "training")
 FILE_ERRORS = (
     FileExistsError,
     FileNotFoundError,
@@ -37,14 +37,6 @@ class Commands(click.Group):
                 traceback.print_exc()
             click.echo(_said(error), err=True)
             raise SystemExit(1 if isinstance(error, RunFailed) else 2) from None
-
-
-def raised_by_us(error: BaseException) -> bool:
-    """Tell a message for the user from a ValueError that some library let slip."""
-    if type(error) is not ValueError:
-        return type(error).__module__.partition(".")[0] in OURS
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in OURS
 
 
 def _said(error: BaseException) -> str:

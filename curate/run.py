@@ -109,7 +109,7 @@ def run_recipe(
 
 def required_roles(recipe: Recipe) -> tuple[str, ...]:
     """Return the roles a record must fill to be read: what steps need, and a text or an image."""
-    needs = {role for step in recipe.steps for role in step.needs}
+    needs = {role for step in recipe.steps for role in step.roles()}
     explicit = {role for role in ("text", "image") if getattr(recipe.read, role) is not None}
     roles = needs | explicit
     if not roles & {"text", "image"}:

@@ -12,14 +12,15 @@ import base64
 import contextlib
 import json
 import logging
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from pipelines import files
 from pipelines.books import Books
+from pipelines.faults import raised_by_us
 from pipelines.finish import finish_rounds, report_shard
 from pipelines.mail import HERE, TASK, Mail, Message, Round, home, home_number, message
 from pipelines.readers import Read
@@ -107,7 +108,7 @@ def build(pipeline: Any, job: Job) -> Any:
     mail = start | "post tasks" >> beam.FlatMap(first_messages).with_output_types(element)
     for name, part in rounds_of(job):
         grouped = mail | f"{name}: meet" >> beam.GroupByKey()
-        mail = grouped | f"{name}: solve" >> beam.FlatMapTuple(part).with_output_types(element)
+        mail = grouped | f"{name}: solve" >> beam.FlatMapTuple(Told(part, job.work)).with_output_types(element)
     return mail
 
 
@@ -115,6 +116,10 @@ def output_features(summary: dict[str, Any]) -> dict[str, Any]:
     """Return the Hugging Face features of the output, from the planner's summary."""
     schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(summary["schema"])))
     return dict(json.loads(schema.metadata[b"huggingface"])["info"]["features"])
+
+
+class WorkerFailed(ValueError):
+    """A worker met something that only the user can mend: the recipe or the input is wrong."""
 
 
 def run(job: Job, runner: str, workers: int, options: Sequence[str] = ()) -> None:
@@ -126,15 +131,65 @@ def run(job: Job, runner: str, workers: int, options: Sequence[str] = ()) -> Non
             DataflowRunner or the full path of a runner class.
         workers: worker processes of local and dask; others have options of their own.
         options: Beam pipeline options, `--name=value` each.
+
+    Raises:
+        WorkerFailed: a worker raised a ValueError that says what the user can do.
     """
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    with _engine(runner, workers, options) as (engine, pipeline_options):
+    files.remove_file(_failure(job.work))
+    with _quiet_logs(), _engine(runner, workers, options) as (engine, pipeline_options):
         import apache_beam as beam
 
         pipeline = beam.Pipeline(runner=engine, options=pipeline_options)
         build(pipeline, job)
-        result = pipeline.run()
-        result.wait_until_finish()
+        try:
+            result = pipeline.run()
+            result.wait_until_finish()
+        except Exception as error:
+            if files.exists(_failure(job.work)):
+                raise WorkerFailed(files.read_bytes(_failure(job.work)).decode()) from error
+            raise
+        finally:
+            with contextlib.suppress(NameError, AttributeError):
+                result.client.close()  # Dask's, before its cluster goes
+
+
+@dataclass(frozen=True)
+class Told:
+    """A round that leaves word of what the user must mend, since runners wrap exceptions."""
+
+    part: Round
+    work: str
+
+    def __call__(self, address: str, payloads: Iterable[bytes]) -> Iterator[Message]:
+        """Solve, and note a ValueError where `run` finds it on any runner."""
+        try:
+            yield from self.part(address, payloads)
+        except ValueError as error:
+            if raised_by_us(error):
+                files.write_bytes_atomically(_failure(self.work), str(error).encode())
+            raise
+
+
+def _failure(work: str) -> str:
+    return f"{work}/failure.txt"
+
+
+@contextlib.contextmanager
+def _quiet_logs() -> Iterator[None]:
+    """Keep the chatter of Beam and Dask off the terminal; errors still come through."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    chatty = ("apache_beam", "distributed")
+    levels = {name: logging.getLogger(name).level for name in chatty}
+    for name in chatty:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for name in chatty:
+            logging.getLogger(name).setLevel(levels[name])
 
 
 @contextlib.contextmanager
@@ -146,7 +201,11 @@ def _engine(runner: str, workers: int, options: Sequence[str]) -> Iterator[tuple
         # Beam's DirectRunner first tries to fetch a Go binary; this is what it falls back to.
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-        own = [f"--direct_num_workers={workers}", "--direct_running_mode=multi_processing"]
+        own = [
+            f"--direct_num_workers={workers}",
+            "--direct_running_mode=multi_processing",
+            "--default_sdk_harness_log_level=ERROR",
+        ]
         yield FnApiRunner(), PipelineOptions([*(own if workers > 1 else []), *options])
     elif runner == "dask":
         with _dask_address(workers, options) as address:
@@ -167,9 +226,10 @@ def _dask_address(workers: int, options: Iterable[str]) -> Iterator[list[str]]:
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=workers or os.cpu_count(),
+        n_workers=workers,
         threads_per_worker=1,
         processes=True,
         dashboard_address=None,
+        silence_logs=logging.ERROR,
     ) as cluster:
         yield [f"--dask_client_address={cluster.scheduler_address}"]

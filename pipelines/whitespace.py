@@ -7,7 +7,7 @@ spaces and word joiners go everywhere, without a trace. White space and line bre
 characters inside them. Zero-width joiners stay: Persian, Indic scripts and emoji need them.
 
 No Python runs per row: a few SIMD passes over the bytes mark the places that must change, and
-everything dearer runs on those alone. About 5 ns a byte, and 4 bytes of memory for each.
+everything dearer runs on those alone. About 5 ns a byte, and some 6 bytes of memory for each.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class ArrowFiles(Source):
                         yield from chunks(batch, row, piece, columns, required, size)
                     row += batch.num_rows
         except Unreadable as error:
-            if piece.start <= error.position < piece.stop:  # else another piece says so
+            if piece.start <= error.position < max(piece.stop, 1):  # else another piece says so
                 yield broken(piece, row, f"from row {row} on", f"cannot be read: {error}")
 
 

@@ -75,24 +75,25 @@ class Jsonl(Source):
                 values = _texts(name, values, errors)
             arrays[name] = column_of(values)
         for role in required:
-            if getattr(columns, role) is None:
-                self._say_missing(role, records, errors)
+            name = getattr(self, role) or role
+            if name not in arrays or arrays[name].null_count:
+                _note_missing(role, name, records, errors)
         table = pa.table(arrays) if arrays else _no_columns(len(records))
         check_types(table.schema, columns, required, piece.name)
         found = Records(table, offsets, lambda i: block.where(int(offsets[i])))
         return found.chunk(piece, columns, required, errors)
 
-    def _say_missing(
-        self, role: str, records: list[dict[str, Any]], errors: dict[int, str]
-    ) -> None:
-        name = getattr(self, role) or role
-        for i, record in enumerate(records):
-            if i not in errors:
-                errors[i] = missing(role, name, list(record))
+
+def _note_missing(
+    role: str, name: str, records: list[dict[str, Any]], errors: dict[int, str]
+) -> None:
+    """Note the records that lack a field, and say what they have instead."""
+    for i, record in enumerate(records):
+        if name not in record and i not in errors:
+            errors[i] = _missing(role, name, list(record))
 
 
-def missing(role: str, name: str, have: list[str]) -> str:
-    """Say that a record lacks a field, and what to do."""
+def _missing(role: str, name: str, have: list[str]) -> str:
     close = difflib.get_close_matches(name, have, n=1)
     meant = f"; did you mean `read: {{{role}: {close[0]}}}`?" if close else ""
     return f"no {role} {name!r}; the record has: {', '.join(have[:12]) or 'nothing'}{meant}"
@@ -143,9 +144,7 @@ def _texts(name: str, values: list[Any], errors: dict[int, str]) -> list[Any]:
     if set(map(type, values)) == {str}:
         return values
     for i, value in enumerate(values):
-        if value is None:
-            errors.setdefault(i, f"text {name!r} is missing or null")
-        elif type(value) is not str:
+        if value is not None and type(value) is not str:
             shown = orjson.dumps(value)[:60].decode(errors="replace")
             errors.setdefault(i, f"text {name!r} is a {_kind(value)} ({shown}), not a string")
     return [value if type(value) is str else None for value in values]

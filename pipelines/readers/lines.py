@@ -63,45 +63,59 @@ def blocks(piece: Piece, size: ChunkSize) -> Iterator[Block]:
     """
     kind = compression.kind_of(piece.path)
     stop = piece.stop if kind is None else _FOREVER
-    skip = piece.start > 0
-    offset, newlines, before = (piece.start - 1 if skip else 0), 0, _Newlines(piece)
+    # One byte early: a line starts in the piece if a newline, or nothing, stands before it.
+    offset, skip = (piece.start - 1, True) if piece.start else (0, False)
+    newlines, before = 0, _Newlines(piece)
     rest: list[bytes] = []
     held = 0
     parts = _parts(piece, kind, offset, min(_STEP, size.bytes))
-    while True:
-        try:
-            part = next(parts, None)
-        except files.TRANSIENT:
-            raise
-        except OSError as error:
-            if isinstance(error, FileNotFoundError | PermissionError) and piece.start:
-                return  # the piece at the start of the file says so
-            raise Unreadable(offset, _in_words(error)) from error
+    failed: OSError | None = None
+    while offset < stop:
+        part, failed = _next(parts)
+        if failed is not None and piece.start and isinstance(failed, _MISSING):
+            return  # the piece at the start of the file says so
         if skip and part is not None:
             cut = part.find(b"\n") + 1
             offset += cut or len(part)
-            if not cut:
+            part, skip = part[cut:], not cut
+            if offset >= stop:
+                return
+            if skip:
                 continue
-            part, skip = part[cut:], False
-        if offset >= stop or (part is None and not held):
-            return
-        if part is not None:
+        if part:
             rest.append(part)
             held += len(part)
-            if (held < size.bytes and offset + held < stop) or b"\n" not in part:
-                continue
+        enough = held >= size.bytes or offset + held >= stop
+        if part is not None and not (enough and b"\n" in part):
+            continue
         data = b"".join(rest)
-        end = len(data) if part is None else data.rfind(b"\n") + 1
+        end = len(data) if part is None and failed is None else data.rfind(b"\n") + 1
         if offset + end >= stop:
             end = min(end, data.find(b"\n", stop - 1 - offset) + 1 or end)
-        rest = [data[end:]] if end < len(data) else []
+        rest = [data[end:]]
         held = len(data) - end
-        block = Block(data[:end], offset, before.plus(newlines))
-        yield block
-        offset += end
-        newlines += block.data.count(b"\n")
-        if part is None or offset >= stop:
-            return
+        if end:
+            block = Block(data[:end], offset, before.plus(newlines))
+            yield block
+            offset += end
+            newlines += block.data.count(b"\n")
+        if part is None:
+            break
+    if failed is not None and offset < stop:
+        raise Unreadable(offset, _in_words(failed)) from failed
+
+
+_MISSING = (FileNotFoundError, PermissionError)
+
+
+def _next(parts: Iterator[bytes]) -> tuple[bytes | None, OSError | None]:
+    """Return the next part, or None and, where reading failed, why."""
+    try:
+        return next(parts, None), None
+    except files.TRANSIENT:
+        raise
+    except OSError as error:
+        return None, error
 
 
 def _parts(piece: Piece, kind: str | None, start: int, step: int) -> Iterator[bytes]:

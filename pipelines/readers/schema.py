@@ -16,6 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from pipelines.rows import ID, KEY
+
+_OURS = {KEY: 1, ID: 2}
 _EXACT = 1 << 53
 """Integers below this are exact as doubles."""
 
@@ -131,7 +134,7 @@ def _is_list(t: pa.DataType) -> bool:
 
 
 def merge_schemas(schemas: Iterable[pa.Schema]) -> pa.Schema:
-    """Return the schema all tables fit, columns in order of first appearance.
+    """Return the schema all tables fit, columns in order of first appearance, ours last.
 
     Metadata (HF features among it) and the fields' own are those of the first schema to have them.
     """
@@ -145,7 +148,8 @@ def merge_schemas(schemas: Iterable[pa.Schema]) -> pa.Schema:
                 fields[field.name] = field.with_nullable(True)
             elif not seen.type.equals(field.type):
                 fields[field.name] = seen.with_type(merge_types(seen.type, field.type))
-    return pa.schema(list(fields.values()), metadata or None)
+    ordered = sorted(fields.values(), key=lambda field: _OURS.get(field.name, 0))
+    return pa.schema(ordered, metadata or None)
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:

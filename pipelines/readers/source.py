@@ -46,6 +46,10 @@ class Source(BaseModel):
         """Whether the listing is one table with a row a file."""
         return False
 
+    def packages(self) -> tuple[str | None, tuple[str, ...]]:
+        """Return the pip extra and the modules that reading needs."""
+        return None, ()
+
     def list_files(self) -> list[files.File]:
         """List the input files, sorted by name."""
         return files.list_files(self.path, self.suffixes)

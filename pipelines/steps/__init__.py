@@ -1,6 +1,11 @@
-"""Operators: the union of all steps is the registry; a new one is added to it by name."""
+"""Operators: the union of all steps is the registry.
 
-from typing import Annotated, get_args
+A new operator of this project is added to BUILT_IN. A package of somebody else brings its own by an
+entry point of the group `curate.steps`, one a step, that names the class.
+"""
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field
 
@@ -20,29 +25,53 @@ from pipelines.steps.semantic_dedup import SemanticDedup
 from pipelines.steps.split import Split
 from pipelines.steps.step import Step
 
-AnyStep = Annotated[
-    NormalizeText
-    | WordCount
-    | CharCount
-    | Language
-    | ImageCheck
-    | ExactDedup
-    | NearDedup
-    | ImageNearDedup
-    | Embed
-    | SemanticDedup
-    | DropLabelErrors
-    | Sample
-    | Split
-    | AugmentText
-    | AugmentImage,
-    Field(discriminator="op"),
-]
-"""One entry of a recipe's `steps`; `op` says which of the models it is."""
+GROUP = "curate.steps"
+"""Entry-point group of operators that other packages bring."""
 
-STEPS: dict[str, type[Step]] = {
-    step.model_fields["op"].default: step for step in get_args(get_args(AnyStep)[0])
-}
+BUILT_IN: tuple[type[Step], ...] = (
+    NormalizeText,
+    WordCount,
+    CharCount,
+    Language,
+    ImageCheck,
+    ExactDedup,
+    NearDedup,
+    ImageNearDedup,
+    Embed,
+    SemanticDedup,
+    DropLabelErrors,
+    Sample,
+    Split,
+    AugmentText,
+    AugmentImage,
+)
+
+
+def _registered() -> dict[str, type[Step]]:
+    """Return all operators by name: ours, then those of installed packages.
+
+    Raises:
+        TypeError: an entry point names something that is no step, or a name that is taken.
+    """
+    found = {str(step.model_fields["op"].default): step for step in BUILT_IN}
+    for point in entry_points(group=GROUP):
+        step = point.load()
+        if not (isinstance(step, type) and issubclass(step, Step)):
+            raise TypeError(f"entry point {point.name} of {GROUP}: {point.value} is no Step")
+        op = str(step.model_fields["op"].default)
+        if op in found:
+            raise TypeError(f"entry point {point.name} of {GROUP}: the op {op!r} is taken")
+        found[op] = step
+    return found
+
+
+STEPS: dict[str, type[Step]] = _registered()
 """Every operator by name."""
 
-__all__ = ["STEPS", "AnyStep"]
+if TYPE_CHECKING:
+    AnyStep = Step
+else:
+    AnyStep: Any = Annotated[Union[tuple(STEPS.values())], Field(discriminator="op")]  # noqa: UP007
+    """One entry of a recipe's `steps`; `op` says which of the models it is."""
+
+__all__ = ["BUILT_IN", "GROUP", "STEPS", "AnyStep"]

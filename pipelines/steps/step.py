@@ -128,6 +128,14 @@ class Step(BaseModel):
     op: str
     """Name of the operator."""
 
+    def roles(self) -> tuple[str, ...]:
+        """Return the roles this step reads with the options it has."""
+        return self.needs
+
+    def packages(self) -> tuple[str | None, tuple[str, ...]]:
+        """Return the extra and the modules this step needs with the options it has."""
+        return self.extra, self.imports
+
 
 class Map(Step):
     """Changes or adds columns; keeps every row."""

@@ -69,8 +69,8 @@ def test_recipe_is_frozen(load):
 
 def test_recipe_yaml_loads_back_to_an_equal_recipe(load):
     prove = 'prove: {task: text_classification, test: "a\\nb: yes"}\n'
-    options = "notes: [no, '1', '*x']\nrun: {workers: 2, options: {project: p, n: 1, flag: true}}\nmax_quarantined: 1\n"
-    recipe = load(SOUND + prove + options)
+    run = "run: {workers: 2, options: {project: p, n: 1, flag: true}}\n"
+    recipe = load(f"{SOUND}{prove}{run}notes: [no, '1', '*x']\nmax_quarantined: 1\n")
     text = recipe_yaml(recipe)
     again = load(text)
     assert again == recipe
@@ -135,8 +135,8 @@ def test_max_quarantined_is_a_count_or_a_fraction(load, value, rows, budget):
         ("seed: -1", "seed: must be at least 0 (got -1); allowed: ≥ 0"),
         (
             "sead: 1",
-            "sead: a recipe has no 'sead'; allowed: name, seed, notes, max_quarantined, read, steps, "
-            "write, prove, run; did you mean 'seed'?",
+            "sead: a recipe has no 'sead'; allowed: name, seed, notes, max_quarantined, read, "
+            "steps, write, prove, run; did you mean 'seed'?",
         ),
         ("steps: word_count", "steps: must be a list (`- …` lines, or [a, b]) (got 'word_count')"),
         ("steps: [word_count]", "steps.1: is only a name; write `op: word_count`"),

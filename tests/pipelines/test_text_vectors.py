@@ -10,8 +10,6 @@ from pipelines.text_vectors import hashed_vectors, minilm_vectors, unit
 from pipelines.tokens import Tokens, shingles, tokenize
 
 WORDS = st.sampled_from(["card", "bank", "pin", "lost", "fee", "top", "up", "euro", "!", "東", "é"])
-    ["card", "bank", "pin", "lost", "fee", "top", "up", "euro", "transfer", "!", "東", "é"]
-)
 TEXTS = st.lists(st.lists(WORDS, max_size=8).map(" ".join), max_size=6)
 
 

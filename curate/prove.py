@@ -1,0 +1,194 @@
+"""Prove what a run was worth: bring raw, curated and test data side by side and compare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from curate.recipe import Recipe, Write, load_recipe
+from curate.report import with_proof
+from curate.run import run_recipe
+from pipelines import files
+from pipelines.readers import Read
+
+PROOF = "_curate/proof"
+"""Where the proof of an output lies, below it."""
+
+Tell = Callable[[str], None]
+
+_FORMATS = {
+    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "csv": (".csv", ".tsv"),
+    "parquet": (".parquet",),
+    "arrow": (".arrow", ".feather"),
+    "images": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"),
+    "text": (".txt", ".md"),
+}
+_COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a comparison found."""
+
+    supported: bool
+    verdict: str
+    """One sentence."""
+    report: Path
+
+
+def prove_recipe(recipe: Recipe, *, progress: Tell | None = None) -> Proof:
+    """Compare the output of a recipe that has run with its raw input.
+
+    Raises:
+        ValueError: the recipe has no `prove` section, has not run, or has changed since.
+    """
+    asked = recipe.prove
+    if asked is None:
+        raise ValueError("the recipe has no `prove` section; add `prove: {task: …, test: …}`")
+    curated = Path(recipe.write.path)
+    manifest = _manifest_of(curated, recipe)
+    place = curated / PROOF
+    columns = manifest["columns"]
+    names = {
+        role: getattr(asked, role) or columns.get(role) or role
+        for role in ("text", "image", "label")
+    }
+    limit = manifest["input"]["limit"]
+    raw = _bring(recipe.read, place / "raw", recipe, progress, limit=limit)
+    test = _bring(_read(asked.test, asked.format, names), place / "test", recipe, progress)
+    proof = _compare(
+        {"raw": raw, "curated": curated, "test": test},
+        place,
+        progress,
+        task=asked.task,
+        **names,
+        seeds=asked.seeds,
+        steps=asked.steps,
+        smallest_effect=asked.smallest_effect,
+        notes=recipe.notes,
+    )
+    _add_to_report(curated, place)
+    return proof
+
+
+def prove_directories(
+    *,
+    raw: Path,
+    curated: Path,
+    test: Path,
+    task: str,
+    out: Path,
+    progress: Tell | None = None,
+    **options: Any,
+) -> Proof:
+    """Compare any two datasets of which one is said to be better.
+
+    Args:
+        raw: folder or file of the data before, in any format a recipe reads.
+        curated: the data after.
+        test: held-out data.
+        task: `text_classification` or `image_classification`.
+        out: folder of the proof.
+        progress: told in a few words what is going on.
+        options: `text`, `image`, `label` (columns), `seeds`, `steps`.
+    """
+    names = {r: options[r] for r in ("text", "image", "label") if r in options}
+    needed = "image" if task == "image_classification" else "text"
+    places = {}
+    for name, given in (("raw", raw), ("curated", curated), ("test", test)):
+        if not given.exists():
+            raise ValueError(f"--{name} {given}: there is no such file or folder")
+        if _is_dataset(given):
+            places[name] = given
+            continue
+        read = _read(str(given), None, {**names, needed: names.get(needed)})
+        bare = Recipe(name=name, read=read, max_quarantined=0.5, write=Write(path="."))
+        places[name] = _bring(read, out / name, bare, progress)
+    return _compare(places, out, progress, task=task, **options)
+
+
+def _compare(places: dict[str, Path], out: Path, progress: Tell | None, **options: Any) -> Proof:
+    from training import prove
+
+    def told(done: int, total: int, what: str) -> None:
+        if progress:
+            progress(f"proof: {done} of {total} runs; {what}")
+
+    result = prove(**places, out=out, progress=told, **options)
+    return Proof(result.supported, result.sentence, out / "report.html")
+
+
+def _bring(
+    read: Any, place: Path, recipe: Recipe, progress: Tell | None, limit: int | None = None
+) -> Path:
+    """Write what `read` reads, unchanged, as a dataset folder; returns the folder."""
+    plain = Recipe(
+        name=place.name,
+        read=read,
+        max_quarantined=recipe.max_quarantined,
+        write=Write(path=str(place), overwrite=True),
+    )
+    if progress:
+        progress(f"reading the {place.name} data")
+    run_recipe(plain, limit=limit, workers=1)
+    return place
+
+
+def _manifest_of(out: Path, recipe: Recipe) -> dict[str, Any]:
+    path = out / "_curate" / "manifest.json"
+    if not path.exists():
+        raise ValueError(f"{out} is not there or not finished; run the recipe first: curate run")
+    ran = load_recipe(out / "_curate" / "recipe.yaml")
+    changed = [n for n in ("seed", "read", "steps") if getattr(ran, n) != getattr(recipe, n)]
+    if changed:
+        raise ValueError(
+            f"{out} was made by a recipe with other {', '.join(changed)}; run the recipe again: "
+            "curate run --overwrite"
+        )
+    return dict(json.loads(path.read_bytes()))
+
+
+def _is_dataset(folder: Path) -> bool:
+    """Tell whether a folder is laid out as `save_to_disk` does."""
+    return any((folder / name).exists() for name in ("dataset_dict.json", "state.json"))
+
+
+def _read(path: str, given: str | None, names: dict[str, str | None]) -> Any:
+    """Return the `read` section for a path, its format guessed from the file names."""
+    found = given or guess_format(path)
+    values = {"format": found, "path": path}
+    fixed = {"images": ("text", "image", "label"), "text": ("text", "image")}.get(found, ())
+    values |= {role: name for role, name in names.items() if name and role not in fixed}
+    return TypeAdapter(Read).validate_python(values)
+
+
+def guess_format(path: str) -> str:
+    """Return the format of a file, or of the first file in a folder that has a known one.
+
+    Raises:
+        ValueError: no file name tells.
+    """
+    for file in files.list_files(path):
+        name = file.path.lower()
+        for ending in _COMPRESSED:
+            name = name.removesuffix(ending)
+        for found, endings in _FORMATS.items():
+            if name.endswith(endings):
+                return found
+    known = ", ".join(ending for endings in _FORMATS.values() for ending in endings)
+    raise ValueError(f"{path}: no file name tells the format; known endings: {known}")
+
+
+def _add_to_report(out: Path, place: Path) -> None:
+    """Put the proof's verdict and plot into the report of the run."""
+    from training import report_fragment
+
+    page = out / "_curate" / "report.html"
+    fragment = report_fragment(place / "result.json")
+    page.write_text(with_proof(page.read_text("utf-8"), fragment), "utf-8")

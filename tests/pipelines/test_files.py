@@ -1,0 +1,126 @@
+import uuid
+
+import pytest
+
+from pipelines import files
+
+
+@pytest.fixture(params=["local", "memory"])
+def root(request, tmp_path):
+    if request.param == "local":
+        return str(tmp_path)
+    return f"memory://{uuid.uuid4().hex}"
+
+
+def fill(root, *names):
+    for name in names:
+        files.write_bytes_atomically(files.join(root, name), name.encode())
+
+
+def names(listed):
+    return [file.name for file in listed]
+
+
+def test_files_bytes_round_trip(root):
+    path = files.join(root, "sub", "a.bin")
+    files.write_bytes_atomically(path, b"0123456789")
+    assert files.read_bytes(path) == b"0123456789"
+    assert files.read_bytes(path, 2, 5) == b"234"
+    assert files.read_bytes(path, 8) == b"89"
+    with files.open_input(path) as file:
+        assert file.read(3) == b"012"
+    files.write_bytes_atomically(path, b"new")
+    assert files.read_bytes(path) == b"new"
+    assert names(files.list_files(root)) == ["sub/a.bin"]
+
+
+def test_files_open_for_arrow(root):
+    fill(root, "a")
+    with files.open_arrow(files.join(root, "a")) as file:
+        assert file.read() == b"a"
+
+
+def test_files_rename_and_remove(root):
+    fill(root, "d/a", "d/b")
+    files.rename(files.join(root, "d"), files.join(root, "e"))
+    assert names(files.list_files(files.join(root, "e"))) == ["a", "b"]
+    assert not files.exists(files.join(root, "d", "a"))
+    files.remove_file(files.join(root, "e", "a"))
+    files.remove_file(files.join(root, "e", "a"))
+    assert names(files.list_files(files.join(root, "e"))) == ["b"]
+    files.remove_tree(files.join(root, "e"))
+    files.remove_tree(files.join(root, "e"))
+    assert not files.exists(files.join(root, "e"))
+    files.make_dirs(files.join(root, "f", "g"))
+    assert files.is_folder(files.join(root, "f", "g"))
+
+
+def test_files_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    def fail(source, target):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(files, "rename", fail)
+    with pytest.raises(OSError, match="disk full"):
+        files.write_bytes_atomically(str(tmp_path / "a"), b"x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_folder_is_listed_by_name_without_hidden_entries(root):
+    fill(root, "b.txt", "a/c.txt", "a/.hidden", "_curate/x.txt", "a/_tmp/y.txt", ".z.txt", "d.csv")
+    assert names(files.list_files(root)) == ["a/c.txt", "b.txt", "d.csv"]
+    assert names(files.list_files(root, (".txt",))) == ["a/c.txt", "b.txt"]
+    assert [file.size for file in files.list_files(root)] == [7, 5, 5]
+
+
+def test_files_glob_names_are_relative_to_its_fixed_part(root):
+    fill(root, "x/a/1.txt", "x/b/2.txt", "x/b/_3.txt", "x/b/4.csv")
+    assert names(files.list_files(files.join(root, "x/*/*.txt"))) == ["a/1.txt", "b/2.txt"]
+    assert names(files.list_files(files.join(root, "x/b/*"))) == ["2.txt", "4.csv"]
+    assert names(files.list_files(files.join(root, "**/*.txt"))) == ["x/a/1.txt", "x/b/2.txt"]
+    assert names(files.list_files(files.join(root, "x/b/_*.txt"))) == ["_3.txt"]
+
+
+def test_files_list_of_paths_is_named_from_the_folder_above_all(root):
+    fill(root, "x/a/1.txt", "x/b/2.txt", "x/b/3.txt")
+    paths = [files.join(root, "x/b"), files.join(root, "x/a/1.txt"), files.join(root, "x/b/2.txt")]
+    assert names(files.list_files(paths)) == ["a/1.txt", "b/2.txt", "b/3.txt"]
+    assert names(files.list_files(files.join(root, "x/a/1.txt"))) == ["1.txt"]
+
+
+def test_files_path_with_wildcard_signs_may_be_a_name(tmp_path):
+    (tmp_path / "a[1].txt").write_text("x")
+    assert names(files.list_files(str(tmp_path / "a[1].txt"))) == ["a[1].txt"]
+
+
+def test_files_relative_and_file_urls_are_local(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    (relative,) = files.list_files("./a.txt")
+    (url,) = files.list_files(f"file://{tmp_path}/a.txt")
+    assert relative.path == url.path == str(tmp_path / "a.txt")
+    files.write_bytes_atomically("b.txt", b"y")
+    assert files.read_bytes("b.txt") == b"y"
+
+
+def test_files_nothing_found_says_what_is_there(root):
+    fill(root, "data/a.csv", "data/b.csv")
+    for missing in ("data/*.jsonl", "data/deep/er/*.jsonl", "data/c.jsonl"):
+        with pytest.raises(files.NoInput) as caught:
+            files.list_files(files.join(root, missing))
+        said = str(caught.value)
+        assert said.startswith("no file ")
+        assert missing in said
+        assert "it has a.csv, b.csv" in said
+    with pytest.raises(ValueError, match=r"no .jsonl files in .*it has a.csv, b.csv"):
+        files.list_files(files.join(root, "data"), (".jsonl",))
+
+
+def test_files_one_empty_path_of_several_is_an_error(root):
+    fill(root, "a.csv")
+    with pytest.raises(files.NoInput, match=r"b\.csv"):
+        files.list_files([files.join(root, "a.csv"), files.join(root, "b.csv")])
+
+
+def test_files_folder_without_entries_says_so(tmp_path):
+    with pytest.raises(files.NoInput, match="it has nothing"):
+        files.list_files(str(tmp_path))
