@@ -39,10 +39,9 @@ def _draw(name: str, was: dict[int, int], now: dict[int, int]) -> Markup:
     if not was and not now:
         return Markup()
     scale = _Scale.of(was, now)
-    parts = [Markup("").join(_grid(scale))]
-    # Zeros stand apart: they have no place on a logarithmic axis.
-    for bin_ in sorted(was.keys() | now.keys()):
-        parts.append(_bar(scale, name, bin_, was.get(bin_, 0), now.get(bin_, 0)))
+    parts = list(_grid(scale))
+    bins = sorted(was.keys() | now.keys())
+    parts.extend(_bar(scale, name, b, was.get(b, 0), now.get(b, 0)) for b in bins)
     parts.extend(_axis(scale, name))
     return Markup(
         '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
@@ -74,7 +73,7 @@ class _Scale:
         return (WIDTH - LEFT - RIGHT) / (self.last - self.first + 1 + 1.5 * self.zeros)
 
     def x(self, place: float) -> float:
-        """Left edge of a bin; fractions lie within it."""
+        """Left edge of a bin; zeros, which have no place on a logarithmic axis, stand apart."""
         start = LEFT + 1.5 * self.zeros * self.width
         return LEFT if place == -1 else start + (place - self.first) * self.width
 
@@ -97,7 +96,7 @@ def _bar(scale: _Scale, name: str, bin_: int, was: int, now: int) -> Markup:
 
 
 def _grid(scale: _Scale) -> Iterator[Markup]:
-    step = _nice(scale.most / 3)
+    step = _nice(scale.most / 4)
     for count in range(0, scale.most + 1, step):
         y = scale.y(count)
         yield Markup(

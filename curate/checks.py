@@ -31,7 +31,9 @@ def whole_recipe(read: Any, steps: Steps, union: Any) -> list[Problem]:
         steps: the steps.
         union: type of a step, to name the op that would add a missing column.
     """
-    problems = [*_order(steps), *_columns(steps, union), *_packages(read, ("read",))]
+    problems = [*_order(steps), *_columns(steps, union)]
+    if read is not None:
+        problems += _packages(read, ("read",))
     for position, step in enumerate(steps):
         if step is not None:
             problems += _packages(step, ("steps", position))

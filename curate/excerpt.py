@@ -10,7 +10,6 @@ import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from os.path import commonprefix
 
 from markupsafe import Markup, escape
 
@@ -43,18 +42,19 @@ class Passage:
 
 
 def visible(text: str, most: int = SHOWN) -> str:
-    """Return at most `most` characters of a text, with a sign for each that has no shape.
+    """Return at most `most` characters of a text, those without a shape as their number: `⟨202E⟩`.
 
-    Control characters become their pictures (`␀`), marks of direction, zero-width characters and
-    lone surrogates their number (`⟨202E⟩`).
+    These are control characters, marks of direction, zero-width characters, lone surrogates.
     """
     cut = text[:most]
-    shown = _HIDDEN.sub(lambda match: _sign(match[0]), cut.replace("\r\n", "\n"))
+    shown = _HIDDEN.sub(lambda match: f"⟨{ord(match[0]):04X}⟩", cut.replace("\r\n", "\n"))
     return f"{shown}…" if len(text) > most else shown
 
 
 def excerpt(text: str) -> Passage:
-    """Return the beginning of a text."""
+    """Return the beginning of a text; nothing of a blank one."""
+    if not text or text.isspace():
+        return Passage(Markup(), _part(text, 0))
     words = _words(text[: SHOWN + 1])
     return Passage(_html(words, set()), _part(text, 0))
 
@@ -64,7 +64,7 @@ def side_by_side(text: str, other: str) -> tuple[Passage, Passage]:
 
     Texts with few words in common are shown from their beginning without marks.
     """
-    if text == other:
+    if text == other or not text.strip() or not other.strip():
         return excerpt(text), excerpt(other)
     start = _start(text, other)
     left, right = (_words(t[start : start + COMPARED]) for t in (text, other))
@@ -79,8 +79,9 @@ def side_by_side(text: str, other: str) -> tuple[Passage, Passage]:
 
 def _start(text: str, other: str) -> int:
     """Return where to begin so that the first difference is seen."""
-    same = len(commonprefix([text[:SEARCHED], other[:SEARCHED]]))
-    if same < SHOWN * 3 // 4:
+    pairs = zip(text[:SEARCHED], other[:SEARCHED], strict=False)
+    same = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(text), len(other)))
+    if not SHOWN * 3 // 4 <= same < SEARCHED:
         return 0
     start = same - LEAD
     space = text.find(" ", start, same)
@@ -142,10 +143,3 @@ def _part(text: str, start: int) -> str:
     if start == 0:
         return f"first {SHOWN} of {len(text):,} characters"
     return f"from character {start + 1:,} of {len(text):,}, where they differ"
-
-
-def _sign(character: str) -> str:
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else f"⟨{code:04X}⟩"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,7 +101,7 @@ def make_card(example: Example) -> Card:
 
 
 def evidence(record: dict[str, Any]) -> str:
-    """Return in words what a row was dropped on: the value, what it was held against, the detail."""
+    """Return in words what a row was dropped on: the value against its bound, and the detail."""
     value, threshold = _number(record.get("value")), _number(record.get("threshold"))
     detail = record.get("detail") or ""
     match record.get("reason"):
@@ -120,7 +121,7 @@ def _bounded(record: dict[str, Any], value: str, threshold: str) -> str:
         return ""
     if record.get("other") is not None:
         if value == "1" and threshold in ("", "1"):
-            return "equal"
+            return "equal contents"
         return f"similarity {value}" + (f", a duplicate from {threshold} on" if threshold else "")
     if not threshold:
         return f"measured {value}"
@@ -130,9 +131,9 @@ def _bounded(record: dict[str, Any], value: str, threshold: str) -> str:
 
 def _number(value: float | None) -> str:
     """Return a number with as many digits as tell something; "" for None and NaN."""
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return ""
-    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,.4g}"
+    return f"{value:,.0f}" if value % 1 == 0 and abs(value) < 1e15 else f"{value:,.4g}"
 
 
 def _side(row_id: str, content: Content | None, passage: Passage | None) -> Side:
@@ -142,9 +143,7 @@ def _side(row_id: str, content: Content | None, passage: Passage | None) -> Side
     return Side(row_id, content.label, passage, picture)
 
 
-def _passages(
-    row: Content | None, other: Content | None
-) -> tuple[Passage | None, Passage | None]:
+def _passages(row: Content | None, other: Content | None) -> tuple[Passage | None, Passage | None]:
     text, other_text = (None if c is None else c.text for c in (row, other))
     if text is not None and other_text is not None:
         return side_by_side(text, other_text)
@@ -155,7 +154,12 @@ def _passages(
 
 
 def _same(row: Content | None, other: Content | None) -> bool:
-    return row is not None and other is not None and (row.text, row.image) == (
-        other.text,
-        other.image,
+    return (
+        row is not None
+        and other is not None
+        and (row.text, row.image)
+        == (
+            other.text,
+            other.image,
+        )
     )

@@ -98,7 +98,7 @@ def prove_directories(
         progress: told in a few words what is going on.
         options: `text`, `image`, `label` (columns), `seeds`, `steps`.
     """
-    names = {r: options[r] for r in ("text", "image", "label") if r in options}
+    names: dict[str, Any] = {r: options[r] for r in ("text", "image", "label") if r in options}
     needed = "image" if task == "image_classification" else "text"
     places = {}
     for name, given in (("raw", raw), ("curated", curated), ("test", test)):
@@ -113,7 +113,7 @@ def prove_directories(
     return _compare(places, out, progress, task=task, **options)
 
 
-def _compare(places: dict[str, Path], out: Path, progress: Tell | None, **options: Any) -> Proof:
+def _compare(places: dict[str, Any], out: Path, progress: Tell | None, **options: Any) -> Proof:
     from training import prove
 
     def told(done: int, total: int, what: str) -> None:
@@ -144,7 +144,7 @@ def _manifest_of(out: Path, recipe: Recipe) -> dict[str, Any]:
     path = out / "_curate" / "manifest.json"
     if not path.exists():
         raise ValueError(f"{out} is not there or not finished; run the recipe first: curate run")
-    ran = load_recipe(out / "_curate" / "recipe.yaml")
+    ran: Recipe = load_recipe(out / "_curate" / "recipe.yaml")
     changed = [n for n in ("seed", "read", "steps") if getattr(ran, n) != getattr(recipe, n)]
     if changed:
         raise ValueError(

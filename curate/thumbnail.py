@@ -6,7 +6,7 @@ import base64
 import io
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from markupsafe import Markup
 
@@ -58,7 +58,7 @@ def _small(image: Image) -> Image:
     image.draft("RGB", (2 * SIDE, 2 * SIDE))
     image.load()
     if image.mode[:1] in "IF":  # 16 and 32 bits a pixel: stretch what is there to 8
-        low, high = (float(end) for end in image.convert("F").getextrema())
+        low, high = cast("tuple[float, float]", image.convert("F").getextrema())
         scale = 255 / (high - low) if high > low else 0.0
         image = image.convert("F").point(lambda v: v * scale - low * scale).convert("L")
     image = ImageOps.exif_transpose(image)

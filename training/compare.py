@@ -182,7 +182,7 @@ def _assemble(
         comparisons=[gap for name, gap in gaps.items() if name.startswith("curated − random")],
         equal_epoch=gaps.get(f"{EQUAL_EPOCHS} − raw"),
         guards=checks,
-        baseline={"says": "the most common label of test, always", "score": float(trivial.mean())},
+        baseline={"says": facts.trivial, "score": float(trivial.mean())},
         **shared,
     )
     return draft.model_copy(update={"sentence": sentence(draft)})

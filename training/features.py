@@ -107,7 +107,7 @@ def _head(payload: bytes) -> tuple[int, bool] | None:
     try:
         with Image.open(io.BytesIO(payload)) as image:
             return max(image.size), image.mode in ("1", "L")
-    except _UNREADABLE:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 
 
@@ -123,11 +123,7 @@ def _decode(payload: bytes, side: int, mode: str) -> tuple[npt.NDArray[np.uint8]
             fitted = image.convert(mode)
             if fitted.size != (side, side):
                 fitted = fitted.resize((side, side), Image.Resampling.BOX)
-    except _UNREADABLE:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
     key = xxhash.xxh3_64_intdigest(full.tobytes(), seed=full.shape[0])
     return np.asarray(fitted).reshape(side, side, -1).transpose(2, 0, 1), key
-
-
-# What Pillow raises on a broken file; DecompressionBombError is a plain Exception of its own.
-_UNREADABLE: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError)

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -125,6 +126,9 @@ def _check_arguments(
         if given not in allowed:
             raise ValueError(f"{name}: {given!r} given; allowed: {', '.join(allowed)}")
     check_seeds(seeds)
+    for module in ("torch", "PIL") if task == "image_classification" else ("torch",):
+        if find_spec(module) is None:
+            raise ValueError(f"{task}: {module} is not installed; install curate-proof[prove]")
     for name, number in (("steps", steps), ("batch", batch), ("workers", workers)):
         if number is not None and number < 1:
             raise ValueError(f"{name}: {number} given; give 1 or more, or leave it out")
@@ -172,6 +176,7 @@ def _facts(
         left_out=plan.left_out,
         runs=records,
         mde_before=plan.mde_before,
+        trivial="always the most common label of test",
         changed_plan=changed,
         leaks_left=pool.leaks_left(),
         leak=dict(pool.leaked),

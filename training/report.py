@@ -45,12 +45,16 @@ def _view(result_json: Path) -> dict[str, object]:
     result = Result.load(result_json)
     return {
         "result": result,
-        "statement": statement(result),
-        "caveats": caveats(result),
+        "statement": _unbroken(statement(result)),
+        "caveats": [_unbroken(caveat) for caveat in caveats(result)],
         "tone": TONES.get(result.verdict, "even"),
         "forest": Markup(_forest(result)),
         "class_bars": Markup(class_bars(result.classes) if result.classes else ""),
     }
+
+
+def _unbroken(text: str) -> str:
+    return text.replace(" %", "\u00a0%").replace("p =", "p\u00a0=").replace("p <", "p\u00a0<")
 
 
 def _forest(result: Result) -> str:

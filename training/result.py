@@ -90,6 +90,8 @@ class Facts(Record):
     """Arms that can't be drawn, and why."""
     runs: list[dict[str, Any]] = []
     mde_before: float | None = None
+    trivial: str = "the trivial answer"
+    """What the baseline of `compare_scores` is."""
     changed_plan: str | None = None
     leaks_left: int | None = None
     leak: dict[str, Any] = {}

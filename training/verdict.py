@@ -74,18 +74,24 @@ def _numbers(result: Result) -> str:
     assert result.gap is not None
     assert result.ci95 is not None
     assert result.p is not None
-    means = {arm.name: arm.mean or 0.0 for arm in result.arms}
-    if result.metric == "accuracy":
-        scores = f"{100 * means['curated']:.1f} % against {100 * means['raw']:.1f} %"
-    else:
-        scores = f"{means['curated']:.4g} against {means['raw']:.4g}"
+    means = {arm.name: arm.mean for arm in result.arms}
+    scores = f"{_score(result, means['curated'])} against {_score(result, means['raw'])}"
     said = (
         f"{result.metric} {scores}, {points(result.gap)} (95 % CI {span(result.ci95)}, "
         f"p {_p(result.p)}, {result.seeds} seeds, {result.test_rows:,} test rows)."
     )
+    twin = next((arm for arm in result.arms if arm.name == "random@n"), None)
+    if result.verdict == "better" and twin is not None:
+        said += f" As many random raw rows score {_score(result, twin.mean)}."
     if result.verdict == "inconclusive" and not result.refusals and result.mde.after is not None:
         said += f" A gap of {points(result.mde.after, sign=False)} would have been found."
     return said
+
+
+def _score(result: Result, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{100 * value:.1f} %" if result.metric == "accuracy" else f"{value:.4g}"
 
 
 def _p(value: float) -> str:

@@ -29,7 +29,7 @@ def _joined(chunks: list[Chunk]) -> Chunk:
     bad = [record for chunk in chunks for record in chunk.bad]
     if len(chunks) == 1:
         return chunks[0]
-    tables = [chunk.table for chunk in chunks if chunk.table.num_rows] or [chunks[0].table]
+    tables = [chunk.table for chunk in chunks]
     schema = merge_schemas(table.schema for table in tables)
     joined = pa.concat_tables([conform(table, schema) for table in tables])
     return Chunk(joined.combine_chunks(), bad)

@@ -27,14 +27,14 @@ class HuggingFace(ArrowFiles):
     revision: str | None = None
     """Branch, tag or commit; name one for results that last."""
 
+    def packages(self) -> tuple[str | None, tuple[str, ...]]:
+        """Return the extra that brings `datasets`."""
+        return "prove", ("datasets",)
+
     def list_files(self) -> list[files.File]:
         """Fetch the dataset if need be and list the files of its split in the cache."""
-        try:
-            import datasets
-        except ImportError as error:
-            raise ValueError(
-                "read.format huggingface needs `datasets`: pip install 'curate-proof[prove]'"
-            ) from error
+        import datasets
+
         dataset: Any = datasets.load_dataset(
             self.path, self.config, split=self.split, revision=self.revision
         )

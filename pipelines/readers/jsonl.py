@@ -11,11 +11,12 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from pipelines import keys
 from pipelines.files import File
 from pipelines.readers import compression
 from pipelines.readers.lines import Block, chunks_of, invalid_utf8
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
-from pipelines.readers.records import Records
+from pipelines.readers.records import bad_records, place_ids, with_keys
 from pipelines.readers.schema import column_of
 from pipelines.readers.source import Source, check_reserved, check_types
 
@@ -65,32 +66,45 @@ class Jsonl(Source):
         index, records, errors = parse_lines(lines)
         if len(index) < len(lines):
             offsets = offsets[np.asarray(index, dtype=np.int64)]
-        names = dict.fromkeys(chain.from_iterable(records))
-        check_reserved(list(names), self.id, piece.name)
-        columns = self.present(list(names))
-        arrays: dict[str, pa.Array] = {}
-        for name in names:
-            values = [record.get(name) for record in records]
-            if name == columns.text and "text" in required:
-                values = _texts(name, values, errors)
-            arrays[name] = column_of(values)
         for role in required:
-            name = getattr(self, role) or role
-            if name not in arrays or arrays[name].null_count:
-                _note_missing(role, name, records, errors)
-        table = pa.table(arrays) if arrays else _no_columns(len(records))
-        check_types(table.schema, columns, required, piece.name)
-        found = Records(table, offsets, lambda i: block.where(int(offsets[i])))
-        return found.chunk(piece, columns, required, errors)
+            _note_unusable(role, getattr(self, role) or role, records, errors)
+        bad = bad_records(piece, offsets, errors, lambda i: block.where(int(offsets[i])))
+        if errors:  # before any column is made: a bad record has no say in its type
+            good = [i for i in range(len(records)) if i not in errors]
+            offsets, records = offsets[good], [records[i] for i in good]
+        table = self._table(records, piece, required)
+        at, places = keys.pack(piece.file, offsets), place_ids(piece.name, offsets)
+        return Chunk(with_keys(table, at, places, self.present(table.column_names).id), bad)
+
+    def _table(
+        self, records: list[dict[str, Any]], piece: Piece, required: Sequence[str]
+    ) -> pa.Table:
+        names = list(dict.fromkeys(chain.from_iterable(records)))
+        check_reserved(names, self.id, piece.name)
+        arrays = [column_of([record.get(name) for record in records]) for name in names]
+        table = pa.table(arrays, names=names) if names else _no_columns(len(records))
+        check_types(table.schema, self.present(names), required, piece.name)
+        return table
 
 
-def _note_missing(
+def _note_unusable(
     role: str, name: str, records: list[dict[str, Any]], errors: dict[int, str]
 ) -> None:
-    """Note the records that lack a field, and say what they have instead."""
+    """Note the records without a usable value for a role; a text must be a string."""
+    kinds = set(map(type, [record.get(name) for record in records]))
+    if type(None) not in kinds and (role != "text" or kinds <= {str}):
+        return
     for i, record in enumerate(records):
-        if name not in record and i not in errors:
+        value = record.get(name)
+        if i in errors:
+            continue
+        if name not in record:
             errors[i] = _missing(role, name, list(record))
+        elif value is None:
+            errors[i] = f"{role} {name!r} is null"
+        elif role == "text" and type(value) is not str:
+            shown = orjson.dumps(value)[:60].decode(errors="replace")
+            errors[i] = f"text {name!r} is no string but {_kind(value)}: {shown}"
 
 
 def _missing(role: str, name: str, have: list[str]) -> str:
@@ -125,7 +139,7 @@ def parse_lines(lines: list[bytes]) -> tuple[list[int], list[dict[str, Any]], di
                 records.append({})
     for i, record in enumerate(records):
         if type(record) is not dict:
-            errors[i] = f"a JSON {_kind(record)}, not an object: {lines[index[i]][:60]!r}"
+            errors[i] = f"{_kind(record)}, not an object: {lines[index[i]][:60]!r}"
             records[i] = {}
     return index, records, errors
 
@@ -135,16 +149,11 @@ def _broken_json(line: bytes, error: orjson.JSONDecodeError) -> str:
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "object", list: "list", str: "string", bool: "boolean", type(None): "null"}
-    return names.get(type(value), "number")
-
-
-def _texts(name: str, values: list[Any], errors: dict[int, str]) -> list[Any]:
-    """Note the values that are no strings and return the others, null where one was not."""
-    if set(map(type, values)) == {str}:
-        return values
-    for i, value in enumerate(values):
-        if value is not None and type(value) is not str:
-            shown = orjson.dumps(value)[:60].decode(errors="replace")
-            errors.setdefault(i, f"text {name!r} is a {_kind(value)} ({shown}), not a string")
-    return [value if type(value) is str else None for value in values]
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a string",
+        bool: "a boolean",
+        type(None): "null",
+    }
+    return "null" if value is None else names.get(type(value), "a number")

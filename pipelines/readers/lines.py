@@ -102,7 +102,7 @@ def blocks(piece: Piece, size: ChunkSize) -> Iterator[Block]:
         if part is None:
             break
     if failed is not None and offset < stop:
-        raise Unreadable(offset, _in_words(failed)) from failed
+        raise Unreadable(max(offset, piece.start), _in_words(failed)) from failed
 
 
 _MISSING = (FileNotFoundError, PermissionError)

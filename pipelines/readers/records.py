@@ -44,13 +44,21 @@ class Records:
         table = self.table
         wrong = {**unusable(table, columns, required), **(errors or {})}
         at = keys.pack(piece.file, self.positions)
-        bad = [Bad(int(at[i]), piece.name, self.where(i), wrong[i]) for i in sorted(wrong)]
+        bad = bad_records(piece, self.positions, wrong, self.where)
         positions = self.positions
         if wrong:
             keep = np.ones(table.num_rows, dtype=bool)
             keep[list(wrong)] = False
             table, at, positions = table.filter(pa.array(keep)), at[keep], positions[keep]
         return Chunk(with_keys(table, at, place_ids(piece.name, positions), columns.id), bad)
+
+
+def bad_records(
+    piece: Piece, positions: Positions, errors: dict[int, str], where: Callable[[int], str]
+) -> list[Bad]:
+    """Return the records that `errors` names by index, in order."""
+    at = keys.pack(piece.file, positions)
+    return [Bad(int(at[i]), piece.name, where(i), errors[i]) for i in sorted(errors)]
 
 
 def with_keys(table: pa.Table, at: keys.Keys, places: pa.Array, id_column: str | None) -> pa.Table:

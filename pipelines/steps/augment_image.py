@@ -53,7 +53,7 @@ class AugmentImage(Derive):
     at_once: int = Field(default=2, ge=1)
     """Methods applied to one copy, at most all of them."""
     strength: float = Field(default=0.5, gt=0, le=1)
-    """How far a method goes: at 1, rotation by 30 degrees, shift and crop by 20 %, light by 40 %."""
+    """How far a method goes: at 1, rotation by 30 degrees, shift and crop by 20 %, light 40 %."""
 
     @field_validator("methods")
     @classmethod

@@ -74,14 +74,19 @@ class LabelNoise(Filter):
     op: Literal["label_noise"] = "label_noise"
 
 
-class Lines(Section):
+class TinyRead(Section):
+    def packages(self) -> tuple[None, tuple[()]]:
+        return None, ()
+
+
+class Lines(TinyRead):
     format: Literal["jsonl"] = "jsonl"
     path: str
     text: str | None = None
     label: str | None = None
 
 
-class Commas(Section):
+class Commas(TinyRead):
     format: Literal["csv"] = "csv"
     path: str
     delimiter: str = ","
@@ -89,7 +94,7 @@ class Commas(Section):
     label: str | None = None
 
 
-class Plain(Section):
+class Plain(TinyRead):
     format: Literal["text"] = "text"
     path: str
 

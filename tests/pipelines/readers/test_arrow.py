@@ -17,7 +17,7 @@ def write(path, rows=10, batch=3, kind="stream", metadata=None):
 
 
 @settings(
-    max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     st.sampled_from(["stream", "file"]),

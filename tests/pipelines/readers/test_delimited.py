@@ -17,7 +17,7 @@ cells = st.text(st.sampled_from('ab",\n\r é'), max_size=5)
 
 
 @settings(
-    max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(st.tuples(cells, cells), max_size=8), st.integers(1, 4), st.integers(1, 30))
 def test_csv_reads_back_what_was_written(tmp_path, read_all, rows, most, nbytes):

@@ -8,7 +8,7 @@ from pipelines.keys import position_of
 from pipelines.readers import Parquet
 
 SLOW_OK = settings(
-    max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
