@@ -47,9 +47,7 @@ def generate(path: Path, rows: int = 100_000, seed: int = 0) -> None:
     """Write a corpus of Zipf-distributed made-up words with planted duplicates."""
     rng = np.random.default_rng(seed)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
-    words = np.array(
-        ["".join(rng.choice(letters, size)) for size in rng.integers(2, 11, 50_000)]
-    )
+    words = np.array(["".join(rng.choice(letters, size)) for size in rng.integers(2, 11, 50_000)])
     base = int(rows * 0.8)
     texts: list[str] = []
     for length in rng.integers(80, 240, base):
@@ -65,9 +63,7 @@ def generate(path: Path, rows: int = 100_000, seed: int = 0) -> None:
             changed[at] = words[rng.integers(len(words))]
         texts.append(" ".join(changed))
     order = rng.permutation(len(texts))
-    table = pa.table(
-        {"id": [f"d{i:07d}" for i in range(rows)], "text": [texts[i] for i in order]}
-    )
+    table = pa.table({"id": [f"d{i:07d}" for i in range(rows)], "text": [texts[i] for i in order]})
     pq.write_table(table, path, row_group_size=10_000)
 
 
@@ -94,7 +90,9 @@ def run_once(recipe: Path, out: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("corpus", nargs="?", type=Path)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)

@@ -151,7 +151,8 @@ def _provenance(manifest: dict[str, Any], source: str) -> str:
         f"recipe `_curate/recipe.yaml`, sha256 `{digest}`",
     ]
     if given:
-        size = f"{given['files']:,} files, {given['bytes']:,} bytes"
+        files = "1 file" if given["files"] == 1 else f"{given['files']:,} files"
+        size = f"{files}, {given['bytes']:,} bytes"
         limit = f", only the first {given['limit']:,} records" if given.get("limit") else ""
         facts.append(f"input {size}{limit}, fingerprint `{given['fingerprint']}`")
     facts.append("shards with their sha256: `_curate/manifest.json`")

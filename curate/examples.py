@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import xxhash
+
+from pipelines import files
+from pipelines.keys import MAX_COPIES
+from pipelines.ledger import DROPPED, LEDGER_SCHEMA, QUARANTINED
 
 A_REASON = 4
 """Examples of each step and reason."""
@@ -36,12 +41,39 @@ class Example:
     """The row it duplicates, None where it duplicates none."""
 
 
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger of an output folder, read file by file: it may be larger than the memory."""
+
+    out: str
+    """The output folder."""
+    files: tuple[str, ...]
+    """Names of its files below that folder, in order."""
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Yield the records of each file, in the order of the input."""
+        for name in self.files:
+            with files.open_arrow(f"{self.out}/{name}") as source:
+                yield pq.read_table(source)
+
+
+def quarantined(ledger: Iterable[pa.Table], most: int) -> list[dict[str, Any]]:
+    """Return the first quarantined records."""
+    found: list[dict[str, Any]] = []
+    for part in ledger:
+        gone = part.filter(pc.equal(part["fate"], QUARANTINED))
+        found += gone.slice(0, most - len(found)).to_pylist()
+        if len(found) >= most:
+            break
+    return found
+
+
 def pick(ledger: pa.Table) -> pa.Table:
     """Return up to A_REASON records of each (step, reason) that dropped or quarantined rows.
 
     Those of the smallest hash of their id, so that the choice does not depend on the run.
     """
-    gone = ledger.filter(pc.is_in(ledger["fate"], pa.array(["dropped", "quarantined"])))
+    gone = ledger.filter(pc.is_in(ledger["fate"], pa.array([DROPPED, QUARANTINED])))
     if not len(gone):
         return gone
     digest = xxhash.xxh3_64_intdigest
@@ -49,35 +81,46 @@ def pick(ledger: pa.Table) -> pa.Table:
     gone = gone.append_column("_hash", pa.array(hashes)).sort_by(
         [("step", "ascending"), ("reason", "ascending"), ("_hash", "ascending")]
     )
-    kind = pc.binary_join_element_wise(gone["step"].cast(pa.string()), gone["reason"], ":")
-    _, first, group = np.unique(
-        kind.to_numpy(zero_copy_only=False).astype(str), return_index=True, return_inverse=True
+    kind = pc.binary_join_element_wise(
+        gone["step"].cast(pa.string()), pc.fill_null(gone["reason"], ""), ":"
     )
+    codes = kind.combine_chunks().dictionary_encode().indices.to_numpy()
+    _, first, group = np.unique(codes, return_index=True, return_inverse=True)
     rank = np.arange(len(gone)) - first[group]
     return gone.filter(pa.array(rank < A_REASON)).drop_columns(["_hash"])
 
 
 def examples(
-    ledger: pa.Table, fetch: Callable[[list[int]], pa.Table], columns: dict[str, str | None]
+    ledger: Iterable[pa.Table] | pa.Table,
+    fetch: Callable[[list[int]], pa.Table],
+    columns: dict[str, str | None],
 ) -> list[Example]:
     """Return examples with their contents, read again from the input.
 
     Args:
-        ledger: the whole ledger.
+        ledger: the whole ledger, as one table or in parts; it is gone through twice.
         fetch: returns the input rows of some position keys, with a `_key` column.
         columns: names of the text, image and label columns.
     """
-    records = pick(ledger).to_pylist()
-    others = {r["other"] for r in records if r["other"] is not None}
-    keepers = ledger.filter(pc.is_in(ledger["id"], pa.array(sorted(others), pa.string())))
-    key_of = {row["id"]: row["key"] for row in keepers.select(["id", "key"]).to_pylist()}
-    readable = [r["key"] for r in records if r["step"] > 0]
+    parts = [ledger] if isinstance(ledger, pa.Table) else ledger
+    records = pick(pa.concat_tables([LEDGER_SCHEMA.empty_table(), *map(pick, parts)])).to_pylist()
+    others = pa.array(sorted({r["other"] for r in records if r["other"]}), pa.string())
+    key_of: dict[str, int] = {}
+    for part in parts if len(others) else ():
+        found = part.select(["id", "key"]).filter(pc.is_in(part["id"], others)).to_pydict()
+        key_of |= dict(zip(found["id"], map(_original, found["key"]), strict=True))
+    readable = [_original(r["key"]) for r in records if r["step"] > 0]
     rows = fetch(sorted({*readable, *key_of.values()})) if readable or key_of else None
     contents = {} if rows is None else _contents(rows, columns)
     return [
-        Example(r, contents.get(r["key"]), contents.get(key_of.get(r["other"], -1)))
+        Example(r, contents.get(_original(r["key"])), contents.get(key_of.get(r["other"], -1)))
         for r in records
     ]
+
+
+def _original(key: int) -> int:
+    """Return the key of the input row that a row is or was derived from."""
+    return key & ~MAX_COPIES
 
 
 def _contents(rows: pa.Table, columns: dict[str, str | None]) -> dict[int, Content]:
@@ -85,7 +128,7 @@ def _contents(rows: pa.Table, columns: dict[str, str | None]) -> dict[int, Conte
         name = columns.get(role)
         if name is None or name not in rows.column_names:
             return [None] * len(rows)
-        return rows[name].to_pylist()
+        return list(rows[name].to_pylist())
 
     found = {}
     for key, text, image, label in zip(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
 from typing import Any
@@ -30,7 +31,9 @@ def write_dataset_files(
             shards[split].append({**entry, "name": name})
     for split, of_split in shards.items():
         of_split.sort(key=lambda s: str(s["name"]))
-        fingerprint = of_split[0]["sha256"][:16]
+        # Caches of `datasets` go by it: any other byte is another fingerprint.
+        content = "".join(s["sha256"] for s in of_split)
+        fingerprint = hashlib.sha256(content.encode()).hexdigest()[:16]
         state = state_json([s["name"] for s in of_split], split, fingerprint)
         write_json(f"{out}/{split}/state.json", state)
         write_json(f"{out}/{split}/dataset_info.json", {"features": features})

@@ -16,14 +16,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-
 from curate.card import dataset_card
 from curate.errors import RunFailed, TooManyQuarantined
 from curate.examples import examples
 from curate.output import write_dataset_files, write_json, write_text
 from curate.recipe import Recipe, quarantine_budget, recipe_yaml
 from curate.report import render_report
-
 from pipelines import engine, files
 from pipelines.account import balance
 from pipelines.plan import TASK_BYTES, ReadPlan, fetch, make_plan
@@ -148,9 +146,7 @@ def _work_folder(out: str, recipe: Recipe, plan: ReadPlan) -> str:
     return f"{folder}/.{name}.work-{digest}"
 
 
-def _finish(
-    recipe: Recipe, plan: ReadPlan, work: str, about: dict[str, Any]
-) -> dict[str, Any]:
+def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: dict[str, Any]) -> dict[str, Any]:
     """Check the balance, write all files around the shards; returns the manifest."""
     summary = json.loads(files.read_bytes(f"{work}/summary.json"))
     written = json.loads(files.read_bytes(f"{work}/written.json"))
@@ -193,9 +189,7 @@ def _finish(
         "seconds": round(time.perf_counter() - about["started"], 3),
     }
     ledger = _read_ledger(out, manifest)
-    shown = examples(
-        ledger, lambda keys: fetch(recipe.read, plan, keys), manifest["columns"]
-    )
+    shown = examples(ledger, lambda keys: fetch(recipe.read, plan, keys), manifest["columns"])
     write_text(f"{out}/_curate/recipe.yaml", source)
     report = render_report({**manifest, "recipe_yaml": source}, shown)
     write_text(f"{out}/_curate/report.html", report)
@@ -252,4 +246,4 @@ def versions() -> dict[str, str]:
 
 
 def _absolute(path: str) -> str:
-    return path if files.is_remote(path) else str(Path(path).absolute())
+    return path if files.is_remote(path) else str(Path(path.removeprefix("file://")).absolute())

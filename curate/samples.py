@@ -106,6 +106,7 @@ own inconsistencies. A plot has no verdict: its label in the training files is d
 
 {table("digits")}
 
-Label noise is symmetric: each label as likely as any other to be wrong, by chance and not by looks.
-People err more on hard cases, which makes real noise harder to find than this.
+A wrong review label is the opposite one; a digit is mislabelled as the class it looks like most
+(4 as 9, 3 as 5). Which rows are hit is chance: people err more on hard cases, which makes real
+noise harder to find than this.
 """

@@ -33,8 +33,10 @@ class Thumbnail:
 
 def thumbnail(data: bytes) -> Thumbnail:
     """Return a preview of an encoded image; bytes that are no image give one without a picture."""
-    from PIL import Image
-
+    try:
+        from PIL import Image
+    except ImportError:  # a run that never decodes an image does without
+        return Thumbnail(None, "no preview: pip install 'curate-proof[image]'")
     Image.init()
     with warnings.catch_warnings():  # odd metadata in the user's files is no news here
         warnings.simplefilter("ignore")

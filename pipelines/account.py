@@ -8,6 +8,8 @@ from typing import Any
 from pipelines.ledger import Tally
 from pipelines.steps.step import Step
 
+FATES = ("kept", "dropped", "quarantined", "derived")
+
 
 class Unbalanced(RuntimeError):
     """Rows were lost or counted twice: a fault of the program, so the run must not be used."""
@@ -37,23 +39,30 @@ def balance(
     for tally in counts:
         where = f"step {tally['step']} ({tally['op']})"
         if tally["entered"] != expected:
-            raise Unbalanced(f"{where}: {expected} rows left the step before, {tally['entered']} came")
+            raise Unbalanced(
+                f"{where}: {expected} rows left the step before, {tally['entered']} came"
+            )
         left = tally["kept"] + tally["dropped"] + tally["quarantined"]
         if left != tally["entered"]:
             raise Unbalanced(f"{where}: {tally['entered']} rows came, {left} are accounted for")
         expected = tally["kept"] + tally["derived"]
 
+    records = [w for w in written if w["file"].startswith("_curate/ledger/")]
     shards = sum(w["rows"] for w in written if not w["file"].startswith("_curate/"))
     if shards != expected:
         raise Unbalanced(f"{expected} rows left the last step, {shards} are in the output files")
-    total = {name: sum(tally[name] for tally in counts) for name in ("dropped", "quarantined")}
-    derived = sum(tally["derived"] for tally in counts)
-    rows = {"in": counts[0]["entered"], "kept": shards - derived, **total, "derived": derived}
+    fates = {n: sum(w["fates"][n] for w in records) for n in (*FATES, "lost")}
+    rows = {"in": counts[0]["entered"], **{name: fates[name] for name in FATES}}
     if rows["in"] != rows["kept"] + rows["dropped"] + rows["quarantined"]:
-        raise Unbalanced(f"the run does not balance: {rows}")
-    ledger = sum(w["rows"] for w in written if w["file"].startswith("_curate/ledger/"))
-    if ledger != rows["in"] + derived:
-        raise Unbalanced(f"the ledger has {ledger} records for {rows['in'] + derived} rows")
+        raise Unbalanced(f"{rows['in']} rows were read, the ledger has the fates {fates}")
+    if shards != rows["kept"] + rows["derived"]:
+        raise Unbalanced(f"{shards} rows are in the output files, the ledger has the fates {fates}")
+    out = sum(tally["dropped"] + tally["quarantined"] for tally in counts)
+    if out != rows["dropped"] + rows["quarantined"] + fates["lost"]:
+        raise Unbalanced(f"the steps took out {out} rows, the ledger has the fates {fates}")
+    derived = sum(tally["derived"] for tally in counts)
+    if derived != rows["derived"] + fates["lost"]:
+        raise Unbalanced(f"the steps derived {derived} rows, the ledger has the fates {fates}")
     return rows, [_public(tally) for tally in counts]
 
 

@@ -58,9 +58,12 @@ class Books:
 
     def attempt(
         self, rows: Rows, tally: Tally, call: Callable[[Rows], Result]
-    ) -> tuple[Rows, Result]:
-        """Return `call(rows)` on the rows that do not make it raise; quarantine the others."""
-        while True:
+    ) -> tuple[Rows, Result | None]:
+        """Return `call(rows)` on the rows that do not make it raise; quarantine the others.
+
+        The result is None where no row is left.
+        """
+        while len(rows):
             try:
                 return rows, call(rows)
             except FATAL:
@@ -74,6 +77,7 @@ class Books:
             keep = np.ones(len(rows), dtype=np.bool_)
             keep[[i for i, _ in culprits]] = False
             rows = rows.filter(keep)
+        return rows, None
 
 
 def find_culprits(

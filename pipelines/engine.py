@@ -59,7 +59,7 @@ def rounds_of(job: Job) -> list[tuple[str, Round]]:
         rounds.append((name, _segment_round(job, segment)))
         if segment.corpus is not None:
             number, step = segment.corpus
-            site = Site(job.work, segment.index, Chance(job.seed, number))
+            site = Site(job.work, segment.index, Chance(job.seed, number), job.tasks)
             for i, part in enumerate(step.rounds(site), start=1):
                 rounds.append((f"step {number} {step.op} {i}", part))
     names = ("plan", "write", "end")
@@ -108,7 +108,8 @@ def build(pipeline: Any, job: Job) -> Any:
     mail = start | "post tasks" >> beam.FlatMap(first_messages).with_output_types(element)
     for name, part in rounds_of(job):
         grouped = mail | f"{name}: meet" >> beam.GroupByKey()
-        mail = grouped | f"{name}: solve" >> beam.FlatMapTuple(Told(part, job.work)).with_output_types(element)
+        solve = beam.FlatMapTuple(Told(part, job.work)).with_output_types(element)
+        mail = grouped | f"{name}: solve" >> solve
     return mail
 
 

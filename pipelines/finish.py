@@ -1,53 +1,81 @@
-"""The last rounds of a run: plan the output files, write them, collect what was written."""
+"""The last rounds of a run: plan the output files, have them written, collect their names."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from pipelines import files
-from pipelines.keys import Keys
-from pipelines.layout import LEDGER_ROWS, OutputSchema, assign, plan_schema
-from pipelines.ledger import LEDGER_SCHEMA, Tally
+from pipelines.layout import LEDGER_ROWS, OutputSchema, merged_columns, plan_schema, sizes_of
+from pipelines.ledger import Tally
 from pipelines.mail import NOTE, PLAN, Mail, Message, Round, message
 from pipelines.profile import Profile
-from pipelines.rows import Columns
-from pipelines.shard import State, load_state, open_rows, path_of, read_ledger, read_table
+from pipelines.rows import Rows
+from pipelines.shard import (
+    State,
+    done_state,
+    open_rows,
+    part_schema,
+    path_of,
+    read_schema,
+    read_table,
+    write_schema,
+    write_table,
+)
+from pipelines.writer import write_file
 
 END = "end"
 """Address where the names of all files written meet."""
 
-ROWS_A_BATCH = 1000
-"""Rows a record batch of the output, as `datasets` writes them."""
-
 
 def report_shard(work: str, number: int, segment: int, state: State) -> Message:
-    """Tell the planner what one finished shard holds."""
-    sizes = read_table(path_of(work, number, f"s{segment}.sizes.arrow")) if state.rows else None
-    splits: dict[str, list[int]] = {}
-    if sizes is not None:
-        totals = sizes.group_by("split").aggregate([("bytes", "sum"), ("bytes", "count")])
-        for row in totals.to_pylist():
-            splits[row["split"]] = [row["bytes_sum"], row["bytes_count"]]
-    schemas = []
-    for part in state.parts:
-        with files.open_arrow(part) as source:
-            schemas.append(pa.ipc.open_file(source).schema.serialize().to_pybytes())
+    """Tell the planner what one finished shard holds and what all its segments did."""
+    earlier = [done_state(work, number, s) for s in range(segment)]
+    states = [*earlier, state]
+    tallies: dict[int, Tally] = {}
+    before, after = Profile(), Profile()
+    for one in states:
+        _add(tallies, (asdict(tally) for tally in one.tallies))
+        before.merge(one.before)
+        after.merge(one.after)
     summary = {
         "number": number,
-        "splits": splits,
-        "ledger": len(read_ledger(state.ledger)),
-        "schemas": [base64.b64encode(s).decode() for s in schemas],
+        "splits": _splits(state.sizes),
+        "sizes": state.sizes,
+        "ledger": state.records,
+        "read": states[0].schemas,
+        "left": list(dict.fromkeys(write_schema(part_schema(part)) for part in state.parts)),
+        "changed": sorted({name for one in states for name in one.changed}),
         "columns": vars(state.columns),
+        "tallies": [asdict(tally) for tally in tallies.values()],
+        "before": before.to_dict(),
+        "after": after.to_dict(),
     }
     return message(PLAN, "shard", _json_table(summary))
+
+
+def _splits(sizes: list[str]) -> dict[str, dict[str, int]]:
+    """Return of each split: bytes in all, of the largest row, of the last row."""
+    found: dict[str, dict[str, int]] = {}
+    if sizes:
+        table = pa.concat_tables([read_table(path) for path in sizes])
+        for name in table["split"].unique().to_pylist():
+            size = table.filter(pc.equal(table["split"], name))["bytes"].to_numpy()
+            figures = {"bytes": size.sum(), "largest": size.max(), "last": size[-1]}
+            found[name] = {key: int(value) for key, value in figures.items()}
+    return found
+
+
+def _add(tallies: dict[int, Tally], others: Iterable[dict[str, Any]]) -> None:
+    for other in others:
+        tally = Tally(**other)
+        tallies.setdefault(tally.step, Tally(tally.step, tally.op)).add(tally)
 
 
 def finish_rounds(work: str, segments: int, shard_bytes: int) -> tuple[Round, ...]:
@@ -58,10 +86,12 @@ def finish_rounds(work: str, segments: int, shard_bytes: int) -> tuple[Round, ..
 
     def write(address: str, mail: Mail) -> Iterator[Message]:
         for order in _json_rows(mail["order"]):
-            yield message(END, "written", _json_table(_write(work, segments - 1, order)))
+            yield message(END, "written", _json_table(write_file(work, segments - 1, order)))
 
     def end(address: str, mail: Mail) -> Iterator[Message]:
-        written = sorted(_json_rows(mail["written"]), key=lambda w: str(w["file"]))
+        tables = [mail["written"]] if "written" in mail else []
+        written = [row for table in tables for row in _json_rows(table)]
+        written.sort(key=lambda w: str(w["file"]))
         files.write_bytes_atomically(f"{work}/written.json", json.dumps(written).encode())
         return iter(())
 
@@ -75,21 +105,27 @@ def finish_rounds(work: str, segments: int, shard_bytes: int) -> tuple[Round, ..
 def plan_output(work: str, segments: int, mail: Mail, shard_bytes: int) -> Iterator[Message]:
     """Lay out all shards' rows in files and order each file to be written."""
     shards = sorted(_json_rows(mail["shard"]), key=lambda s: int(s["number"]))
-    tallies, before, after = _add_up(work, segments, [s["number"] for s in shards])
-    schemas = [
-        pa.ipc.read_schema(pa.py_buffer(base64.b64decode(raw)))
-        for shard in shards
-        for raw in shard["schemas"]
-    ]
-    columns = next((s["columns"] for s in shards if s["schemas"]), shards[0]["columns"])
-    output = plan_schema(schemas, Columns(**columns), after.labels)
+    tallies: dict[int, Tally] = {}
+    before, after = Profile(), Profile()
+    for shard in shards:
+        _add(tallies, shard["tallies"])
+        before.merge(shard["before"])
+        after.merge(shard["after"])
+    output = plan_schema(
+        _schemas(shards, "read"),
+        _schemas(shards, "left"),
+        {name for shard in shards for name in shard["changed"]},
+        merged_columns(shard["columns"] for shard in shards),
+        after.labels,
+    )
+    for shard in shards:
+        _weigh_again(work, segments - 1, shard, output)
     notes = mail.get(NOTE, pa.table({"op": [], "note": [], "count": []}))
     notes = notes.group_by(["op", "note"]).aggregate([("count", "sum")])
     common = {
-        "schema": base64.b64encode(output.schema.serialize().to_pybytes()).decode(),
-        "columns": columns,
+        "schema": write_schema(output.schema),
+        "columns": vars(output.columns),
         "classes": output.classes,
-        "shard_bytes": shard_bytes,
     }
     orders = [*_data_orders(shards, shard_bytes, common), *_ledger_orders(shards)]
     summary = {
@@ -106,38 +142,43 @@ def plan_output(work: str, segments: int, mail: Mail, shard_bytes: int) -> Itera
     yield message(END, "nothing")
 
 
-def _add_up(
-    work: str, segments: int, numbers: list[int]
-) -> tuple[dict[int, Tally], Profile, Profile]:
-    """Add the tallies and profiles of all segments of all shards."""
-    tallies: dict[int, Tally] = {}
-    before, after = Profile(), Profile()
-    for number in numbers:
-        for segment in range(segments):
-            state = load_state(work, number, segment)
-            if state is None:
-                raise FileNotFoundError(f"shard {number} has no segment {segment} in {work}")
-            for tally in state.tallies:
-                tallies.setdefault(tally.step, Tally(tally.step, tally.op)).add(tally)
-            before.merge(state.before)
-            after.merge(state.after)
-    return tallies, before, after
+def _schemas(shards: list[dict[str, Any]], name: str) -> list[pa.Schema]:
+    return [read_schema(text) for shard in shards for text in shard[name]]
+
+
+def _weigh_again(work: str, segment: int, shard: dict[str, Any], output: OutputSchema) -> None:
+    """Weigh the rows of a shard as the text that some of their columns become.
+
+    Which values were read as text already depends on where batches were cut; the layout must not.
+    """
+    if not any(output.clashes(schema.empty_table()) for schema in _schemas([shard], "left")):
+        return
+    parts = [
+        sizes_of(Rows(output.as_weighed(rows.table), rows.columns))
+        for rows in open_rows(work, shard["number"], segment)
+    ]
+    path = path_of(work, shard["number"], f"sizes-{uuid.uuid4().hex[:8]}.arrow")
+    shard["sizes"] = [write_table(path, pa.concat_tables(parts))]
+    shard["splits"] = _splits(shard["sizes"])
 
 
 def _data_orders(
     shards: list[dict[str, Any]], target: int, common: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
+    """Cut each split into files, none of them empty: a file has room for the largest row."""
     for split in sorted({name for shard in shards for name in shard["splits"]}):
+        mine = [shard for shard in shards if split in shard["splits"]]
+        room = max(target, *(shard["splits"][split]["largest"] for shard in mine))
         start, pieces = 0, []
-        for shard in shards:
-            size, _ = shard["splits"].get(split, (0, 0))
-            pieces.append((shard["number"], start, start + size))
+        for shard in mine:
+            size = shard["splits"][split]["bytes"]
+            pieces.append((shard["number"], start, start + size, shard["sizes"]))
             start += size
-        total = max(1, -(-start // target))
+        total = 1 + (start - mine[-1]["splits"][split]["last"]) // room
         for i in range(total):
-            mine = [p for p in pieces if p[1] < (i + 1) * target and p[2] > i * target]
-            name = f"{split}/data-{i:05d}-of-{total:05d}.arrow"
-            yield {"file": name, "kind": "data", "split": split, "index": i, "pieces": mine, **common}
+            here = [p for p in pieces if p[1] < (i + 1) * room and p[2] > i * room]
+            order = {"kind": "data", "split": split, "index": i, "pieces": here, "room": room}
+            yield {"file": f"{split}/data-{i:05d}-of-{total:05d}.arrow", **order, **common}
 
 
 def _ledger_orders(shards: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -152,95 +193,9 @@ def _ledger_orders(shards: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield {"file": name, "kind": "ledger", "index": i, "pieces": mine}
 
 
-class _Hashed:
-    """A writable file that hashes what passes through."""
-
-    def __init__(self, sink: Any) -> None:
-        self.sink, self.digest, self.closed = sink, hashlib.sha256(), False
-
-    def write(self, data: bytes) -> int:
-        self.digest.update(data)
-        self.sink.write(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """Leave flushing to the file."""
-
-
-def _write(work: str, segment: int, order: dict[str, Any]) -> dict[str, Any]:
-    """Write one output file; returns its name, rows and sha256."""
-    path = f"{work}/out/{order['file']}"
-    with files.open_output(path) as raw:
-        sink = _Hashed(raw)
-        write = _write_data if order["kind"] == "data" else _write_ledger
-        rows = write(work, segment, order, sink)
-    return {"file": order["file"], "rows": rows, "sha256": sink.digest.hexdigest()}
-
-
-def _write_data(work: str, segment: int, order: dict[str, Any], sink: _Hashed) -> int:
-    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(order["schema"])))
-    classes = tuple(order["classes"]) if order["classes"] else None
-    output = OutputSchema(schema, Columns(**order["columns"]), classes)
-    rows = 0
-    with pa.ipc.new_stream(pa.PythonFile(sink, "w"), schema) as stream:
-        for batch in _rebatch(_rows_of_file(work, segment, order, output)):
-            stream.write_table(batch, max_chunksize=ROWS_A_BATCH)
-            rows += len(batch)
-    return rows
-
-
-def _rows_of_file(
-    work: str, segment: int, order: dict[str, Any], output: OutputSchema
-) -> Iterator[pa.Table]:
-    for number, start, _ in order["pieces"]:
-        sizes = read_table(path_of(work, number, f"s{segment}.sizes.arrow"))
-        keys, file = assign(sizes, order["split"], start, order["shard_bytes"])
-        wanted: Keys = keys[file == order["index"]]
-        for rows in open_rows(work, number, segment, wanted):
-            yield output.conform(rows.table)
-
-
-def _rebatch(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Cut a stream of tables into batches of ROWS_A_BATCH rows, wherever its cuts were."""
-    waiting: list[pa.Table] = []
-    count = 0
-    for table in tables:
-        waiting.append(table)
-        count += len(table)
-        if count >= ROWS_A_BATCH:
-            merged = pa.concat_tables(waiting)
-            full = count // ROWS_A_BATCH * ROWS_A_BATCH
-            for start in range(0, full, ROWS_A_BATCH):
-                yield merged.slice(start, ROWS_A_BATCH).combine_chunks()
-            waiting, count = [merged.slice(full)], count - full
-    if count:
-        yield pa.concat_tables(waiting).combine_chunks()
-
-
-def _write_ledger(work: str, segment: int, order: dict[str, Any], sink: _Hashed) -> int:
-    """Write one ledger file; a row entered twice is a fault of ours and stops the run."""
-    parts = []
-    first, last = order["index"] * LEDGER_ROWS, (order["index"] + 1) * LEDGER_ROWS
-    for number, start, _ in order["pieces"]:
-        state = load_state(work, number, segment)
-        if state is None:
-            raise FileNotFoundError(f"shard {number} has no segment {segment} in {work}")
-        table = read_ledger(state.ledger)
-        parts.append(table.slice(max(0, first - start), max(0, last - max(start, first))))
-    table = pa.concat_tables([LEDGER_SCHEMA.empty_table(), *parts]).combine_chunks()
-    keys = table["key"].to_numpy()
-    twice = np.flatnonzero(np.diff(keys) == 0)
-    if twice.size:
-        raise RuntimeError(f"the ledger has two records of row {table['id'][int(twice[0])]}")
-    pq.write_table(table, pa.PythonFile(sink, "w"), compression="zstd")
-    return len(table)
-
-
 def _json_table(value: dict[str, Any]) -> pa.Table:
     return pa.table({"json": [json.dumps(value)]})
 
 
 def _json_rows(table: pa.Table) -> list[dict[str, Any]]:
     return [json.loads(text) for text in table["json"].to_pylist()]
-
-

@@ -26,7 +26,8 @@ def distinct(shingles: Tokens) -> Tokens:
         owner = np.repeat(np.arange(len(part), dtype=np.uint64), part)
         tagged = np.unique(owner << np.uint64(_HASH_BITS) | shingles.hashes[span] & _MASK)
         hashes.append(tagged & _MASK)
-        sizes.append(np.bincount((tagged >> np.uint64(_HASH_BITS)).astype(np.int64), minlength=len(part)))
+        owners = (tagged >> np.uint64(_HASH_BITS)).astype(np.int64)
+        sizes.append(np.bincount(owners, minlength=len(part)))
     if not sizes:
         return shingles
     return Tokens(np.concatenate(hashes), offsets_of(np.concatenate(sizes)))
@@ -49,7 +50,9 @@ def jaccard(sets: Tokens, left: Int64, right: Int64) -> npt.NDArray[np.float64]:
         shared[start:stop] = _intersections(sets, left[start:stop], right[start:stop])
         start = stop
     union = total - shared
-    return np.divide(shared, union, out=np.zeros(len(left)), where=union > 0)
+    similarity = np.zeros(len(left))
+    np.divide(shared, union, out=similarity, where=union > 0)
+    return similarity
 
 
 def _intersections(sets: Tokens, left: Int64, right: Int64) -> Int64:

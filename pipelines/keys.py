@@ -29,7 +29,7 @@ def pack(file: int, positions: npt.ArrayLike) -> Keys:
     if not 0 <= file < MAX_FILES:
         raise ValueError(f"file number {file} is outside 0..{MAX_FILES - 1}: read fewer files")
     at = np.asarray(positions, dtype=np.int64)
-    if at.size and not (0 <= at.min() and at.max() < MAX_POSITION):
+    if at.size and (at.min() < 0 or at.max() >= MAX_POSITION):
         raise ValueError(
             f"position {int(at.max())} is past {MAX_POSITION - 1} (64 GiB of text or 68 billion "
             "rows in one file): split the file"

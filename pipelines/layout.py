@@ -9,54 +9,64 @@ any runner, worker count and split of the input.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.features import IMAGE_TYPE, class_names, features_of, with_features
+from pipelines.keys import Keys
+from pipelines.profile import may_be_class
+from pipelines.readers.schema import convert, merge_schemas
+from pipelines.readers.source import is_image
 from pipelines.rows import DEFAULT_SPLIT, ID, KEY, SPLIT, Columns, Rows
 
 LEDGER_ROWS = 1_000_000
 """Records a ledger file."""
-MOST_CLASSES = 10_000
-"""Above this many distinct labels a string label stays text."""
+
+Sizes = npt.NDArray[np.int64]
 
 
 def sizes_of(rows: Rows) -> pa.Table:
     """Return `_key`, split and size in bytes of each row: what the layout is planned from."""
     names = rows.table.column_names
     split = rows.table[SPLIT] if SPLIT in names else pa.repeat(DEFAULT_SPLIT, len(rows))
-    size = np.zeros(len(rows), dtype=np.int64)
+    size = np.full(len(rows), 8, dtype=np.int64)  # no row weighs nothing
     for name in names:
         if name not in (KEY, SPLIT):
             size += _bytes_of(rows.column(name))
     return pa.table({KEY: rows.keys, "split": split, "bytes": size})
 
 
-def _bytes_of(column: pa.Array) -> npt.NDArray[np.int64]:
-    """Return the size of each value; nulls are 0, so that an absent column weighs nothing."""
+def _bytes_of(column: pa.Array, number: int = 8) -> Sizes:
+    """Return about how many bytes each value takes.
+
+    A null weighs 0, so that an absent column weighs nothing, and any number `number`, so that its
+    width does not matter: which type a column has may differ between the shards.
+    """
     kind = column.type
     if pa.types.is_struct(kind):
-        parts = [_bytes_of(part) for part in column.flatten()]
-        return np.sum(parts, axis=0) if parts else np.zeros(len(column), np.int64)
-    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
-        sizes = pc.binary_length(column)
-    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        sizes = pc.multiply(pc.list_value_length(column), 8)
-    elif pa.types.is_fixed_size_list(kind):
-        sizes = pc.if_else(column.is_valid(), 4 * kind.list_size, 0)
-    else:
-        sizes = pc.if_else(column.is_valid(), 8, 0)
-    filled: npt.NDArray[np.int64] = pc.fill_null(sizes, 0).to_numpy(False).astype(np.int64)
-    return filled
+        parts = [_bytes_of(part, number) for part in column.flatten()]
+        return np.sum(parts, axis=0, dtype=np.int64) if parts else np.zeros(len(column), np.int64)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
+        total = np.concatenate([[0], np.cumsum(_bytes_of(column.flatten(), 4))])
+        ends = np.cumsum(lengths)
+        return np.asarray(total[ends] - total[ends - lengths], dtype=np.int64)
+    if _is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        sizes = pc.fill_null(pc.binary_length(column), 0)
+        return np.asarray(sizes.to_numpy(zero_copy_only=False), dtype=np.int64)
+    return np.asarray(column.is_valid().to_numpy(zero_copy_only=False) * np.int64(number))
 
 
-def assign(sizes: pa.Table, split: str, before: int, target: int) -> tuple[Any, Any]:
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def assign(sizes: pa.Table, split: str, before: int, target: int) -> tuple[Keys, Sizes]:
     """Return the keys of one split in a shard and the number of the file each goes into.
 
     Args:
@@ -77,8 +87,10 @@ class OutputSchema:
 
     schema: pa.Schema
     columns: Columns
-    classes: tuple[str, ...] | None
-    """Class names of a string label that is stored as numbers, None where it is stored as is."""
+    classes: tuple[str, ...] | None = None
+    """Class names of a text label that is stored as numbers, None where it is stored as is."""
+    clashing: frozenset[str] = frozenset()
+    """Columns that are text because their values have no other type in common."""
 
     def conform(self, table: pa.Table) -> pa.Table:
         """Return rows with exactly the columns of the schema."""
@@ -90,72 +102,138 @@ class OutputSchema:
             return pa.chunked_array([pa.nulls(len(table), field.type)])
         values = table[field.name]
         if self.classes is not None and field.name == self.columns.label:
-            return pc.index_in(values.cast(pa.string()), pa.array(self.classes)).cast(pa.int64())
-        if field.name == self.columns.image and not pa.types.is_struct(values.type):
-            images = values.combine_chunks().cast(pa.binary())
-            paths = pa.nulls(len(images), pa.string())
-            return pa.chunked_array([pa.StructArray.from_arrays([images, paths], fields=IMAGE_TYPE)])
-        if pa.types.is_string(field.type) and not pa.types.is_string(values.type):
-            return pa.chunked_array([as_text(values)], pa.string())
-        return values.cast(field.type)
+            names = pa.array(self.classes, pa.string())
+            return pc.index_in(convert(values, pa.string()), names).cast(pa.int64())
+        if field.name == self.columns.image and values.type != IMAGE_TYPE:
+            return pa.chunked_array([_image(chunk) for chunk in values.chunks], IMAGE_TYPE)
+        return convert(values, field.type)
+
+    def clashes(self, table: pa.Table) -> bool:
+        """Tell whether some columns of a table are still to become text."""
+        return any(not _is_text(table.schema.field(name).type) for name in self._mixed(table))
+
+    def as_weighed(self, table: pa.Table) -> pa.Table:
+        """Return a table in which they are text, as if all rows had been read at once."""
+        for name in self._mixed(table):
+            at = table.column_names.index(name)
+            table = table.set_column(at, name, convert(table[name], pa.string()))
+        return table
+
+    def _mixed(self, table: pa.Table) -> list[str]:
+        return [name for name in table.column_names if name in self.clashing]
+
+
+def _image(values: pa.Array) -> pa.StructArray:
+    """Return encoded images as structs of bytes and path."""
+    parts = {"bytes": values, "path": pa.nulls(len(values), pa.string())}
+    if pa.types.is_struct(values.type):
+        parts |= dict(zip((f.name for f in values.type), values.flatten(), strict=True))
+    arrays = [parts[field.name].cast(field.type) for field in IMAGE_TYPE]
+    return pa.StructArray.from_arrays(arrays, fields=list(IMAGE_TYPE), mask=values.is_null())
 
 
 def plan_schema(
-    schemas: Iterable[pa.Schema], columns: Columns, labels: Iterable[str]
+    read: Iterable[pa.Schema],
+    left: Iterable[pa.Schema],
+    changed: Iterable[str],
+    columns: Columns,
+    labels: Iterable[str],
 ) -> OutputSchema:
     """Return the schema that all shards' rows fit into.
 
-    Types that have no common type become text: a corpus may say 7 in one file and "seven" in the
-    next, and both stay readable.
+    It follows from what was read, whether or not those rows are left, and thus not from where
+    batches were cut. Types that have no common type become text: a corpus may say 7 in one file
+    and "seven" in the next, and both stay readable.
+
+    Args:
+        read: schemas of all that was read, in the order of the input.
+        left: schemas of the rows that are left; for the columns that steps added or changed.
+        changed: columns that steps added, removed or gave another type.
+        columns: names of the columns with a role.
+        labels: the labels of the rows that are left; none where they are too many.
     """
-    merged: dict[str, pa.DataType] = {}
-    metadata: dict[bytes, bytes] | None = None
-    for schema in schemas:
-        metadata = metadata or schema.metadata
-        for field in schema:
-            known = merged.get(field.name)
-            merged[field.name] = field.type if known is None else _common(known, field.type)
-    hidden = {KEY, SPLIT, *([ID] if columns.id else [])}
-    fields = [(n, _stored(t)) for n, t in merged.items() if n not in hidden]
-    schema = pa.schema(fields, metadata=metadata)
-    label = columns.label if columns.label in merged else None
-    classes, names = None, class_names(schema, label) if label else None
-    if label and names is None and pa.types.is_string(merged[label]):
-        found = sorted(set(labels) - {"None"})
-        if 0 < len(found) <= MOST_CLASSES:
-            classes = names = found
-            schema = schema.set(schema.get_field_index(label), pa.field(label, pa.int64()))
-    image = columns.image if columns.image in merged else None
+    read, changed = list(read), set(changed)
+    _check_class_names(read, columns.label)
+    given, made = merge_schemas(read), merge_schemas(left)
+    kinds = {field.name: field.type for field in given if field.name not in (KEY, ID, *changed)}
+    clashing = {
+        name
+        for name, kind in kinds.items()
+        if _is_text(kind) and any(_clashes(schema, name) for schema in read)
+    }
+    kinds[ID] = pa.string()
+    order = [name for name in given.names if name not in (KEY, ID)] + [ID] + made.names
+    kinds |= {field.name: field.type for field in made if field.name in changed}
+    if not all(_counted(schema, columns.label) for schema in read):
+        labels = ()
+    fields = [(n, _filled(kinds[n])) for n in dict.fromkeys(order) if n in kinds and n != SPLIT]
+    schema = pa.schema(fields, metadata=given.metadata)
+    return _with_roles(schema, columns, sorted(labels), frozenset(clashing))
+
+
+def _with_roles(
+    schema: pa.Schema, columns: Columns, labels: list[str], clashing: frozenset[str]
+) -> OutputSchema:
+    """Give the image its type and a text label its classes."""
+    label, image, classes, names = columns.label, columns.image, None, None
+    if label in schema.names:
+        names = class_names(schema, label)
+        if _is_text(schema.field(label).type):
+            classes = names = labels or None
+    if classes:
+        schema = schema.set(schema.get_field_index(label), pa.field(label, pa.int64()))
+    if image not in schema.names or not is_image(schema.field(image).type):
+        image = None  # a column of URLs may be called `image` too
     if image:
         schema = schema.set(schema.get_field_index(image), pa.field(image, IMAGE_TYPE))
-    features = features_of(schema, image, (label, names) if label and names else None)
+    features = features_of(schema, image, (str(label), names) if names else None)
     return OutputSchema(
-        with_features(schema, features), columns, tuple(classes) if classes else None
+        with_features(schema, features),
+        replace(columns, image=image),
+        tuple(classes) if classes else None,
+        clashing,
     )
 
 
-def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    if one == other:
-        return one
-    try:
-        both = [pa.schema([("x", one)]), pa.schema([("x", other)])]
-        return pa.unify_schemas(both, promote_options="permissive").field("x").type
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.string()
+def _check_class_names(schemas: Iterable[pa.Schema], label: str | None) -> None:
+    """Refuse files whose class numbers mean different classes."""
+    known: list[str] | None = None
+    for schema in schemas:
+        names = class_names(schema, label) if label in schema.names else None
+        if known is not None and names is not None and names != known:
+            raise ValueError(
+                f"the files of the input give different names to the classes of {label!r}: "
+                f"{known[:8]} and {names[:8]}; write the labels as text, or read the files apart"
+            )
+        known = known or names
 
 
-def _stored(kind: pa.DataType) -> pa.DataType:
+def _clashes(schema: pa.Schema, name: str) -> bool:
+    kind = schema.field(name).type if name in schema.names else pa.null()
+    return not (_is_text(kind) or pa.types.is_null(kind))
+
+
+def _counted(schema: pa.Schema, label: str | None) -> bool:
+    return label not in schema.names or may_be_class(schema.field(label).type)
+
+
+def _filled(kind: pa.DataType) -> pa.DataType:
+    """Return a type with text for what was null in every row."""
     if pa.types.is_null(kind):
         return pa.string()
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _filled(field.type)) for field in kind])
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_filled(kind.value_type), kind.list_size)
+    if pa.types.is_list(kind):
+        return pa.list_(_filled(kind.value_type))
+    return pa.large_list(_filled(kind.value_type)) if pa.types.is_large_list(kind) else kind
 
 
-def as_text(values: pa.ChunkedArray) -> pa.Array:
-    """Return values as text: strings as they are, anything else as JSON."""
-    if pa.types.is_large_string(values.type) or pa.types.is_dictionary(values.type):
-        return values.combine_chunks().cast(pa.string())
-    written = [
-        v if v is None or isinstance(v, str) else orjson.dumps(v, default=str).decode()
-        for v in values.to_pylist()
-    ]
-    return pa.array(written, pa.string())
+def merged_columns(found: Iterable[dict[str, Any] | Columns]) -> Columns:
+    """Return the roles that some batch or shard has a column for."""
+    merged: dict[str, str] = {}
+    for columns in found:
+        roles = columns if isinstance(columns, dict) else vars(columns)
+        merged |= {role: name for role, name in roles.items() if name is not None}
+    return Columns(**merged)

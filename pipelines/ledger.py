@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.keys import copy_of, file_of, position_of
 from pipelines.readers.reader import Bad
@@ -15,6 +16,9 @@ from pipelines.rows import DEFAULT_SPLIT, KEY, PARENT, SPLIT, Rows
 from pipelines.steps.step import Verdicts
 
 KEPT, DROPPED, QUARANTINED, DERIVED = "kept", "dropped", "quarantined", "derived"
+
+LONGEST_ERROR = 1000
+"""Characters of an error that are kept."""
 
 LEDGER_SCHEMA = pa.schema(
     [
@@ -80,19 +84,19 @@ def records(n: int, fate: str, **columns: Any) -> pa.Table:
     return pa.table(arrays, schema=LEDGER_SCHEMA)
 
 
-def unreadable(bad: list[Bad]) -> pa.Table:
+def unreadable(bad: list[Bad], places: Places) -> pa.Table:
     """Return the records of what a reader could not read."""
     return records(
         len(bad),
         QUARANTINED,
         key=pa.array([b.key for b in bad], pa.int64()),
-        id=pa.array([f"{b.file}#{b.where}" for b in bad], pa.string()),
+        id=pa.array([places.id(b.key, b.file) for b in bad], pa.string()),
         step=0,
         op="read",
         reason="unreadable",
         file=pa.array([b.file for b in bad], pa.string()),
         where=pa.array([b.where for b in bad], pa.string()),
-        error=pa.array([b.error for b in bad], pa.string()),
+        error=pa.array([b.error[:LONGEST_ERROR] for b in bad], pa.string()),
     )
 
 
@@ -132,8 +136,14 @@ def failed(
         reason="raised",
         file=pa.array([places.file(k) for k in keys.tolist()], pa.string()),
         where=pa.array([places.where(k) for k in keys.tolist()], pa.string()),
-        error=pa.array([f"{type(e).__name__}: {e}" for _, e in found], pa.string()),
+        error=pa.array([_said(error) for _, error in found], pa.string()),
     )
+
+
+def _said(error: Exception) -> str:
+    """Return an error in words that any file can hold."""
+    words = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+    return words.encode("utf-8", "backslashreplace").decode()
 
 
 def decided(verdicts: pa.Table, ids: pa.Array, step: int, op: str) -> pa.Table:
@@ -167,6 +177,18 @@ def survivors(rows: Rows) -> list[pa.Table]:
     return found
 
 
+def fates_of(ledger: pa.Table) -> dict[str, int]:
+    """Return how many input rows met each fate; `lost` are derived rows that did not stay."""
+    derived = copy_of(ledger["key"].to_numpy()) > 0
+    counts = {
+        fate: pc.equal(ledger["fate"], fate).to_numpy()
+        for fate in (KEPT, DROPPED, QUARANTINED, DERIVED)
+    }
+    found = {fate: int((is_fate & ~derived).sum()) for fate, is_fate in counts.items()}
+    found[DERIVED] = int(counts[DERIVED].sum())
+    return {**found, "lost": int((derived & ~counts[DERIVED]).sum())}
+
+
 @dataclass(frozen=True)
 class Places:
     """Names where a row stands in the input, from its key."""
@@ -176,11 +198,19 @@ class Places:
     unit: str | None
     """What positions count, `byte` or `row`; None where each file is a row."""
 
+    def id(self, key: int, file: str) -> str:
+        """Return what a row of `file` is called that has no id of its own."""
+        return f"{file}#{_position(key)}" if self.unit else file
+
     def file(self, key: int) -> str:
         """Return the name of the file of a row."""
-        number = file_of(np.int64(key)) if self.unit else position_of(np.int64(key))
-        return self.names.get(int(number), "")
+        number = int(file_of(np.array(key))) if self.unit else _position(key)
+        return self.names.get(number, "")
 
     def where(self, key: int) -> str:
         """Return the position of a row in its file, as `byte 2041` or `row 17`."""
-        return f"{self.unit} {int(position_of(np.int64(key)))}" if self.unit else "whole file"
+        return f"{self.unit} {_position(key)}" if self.unit else "the file"
+
+
+def _position(key: int) -> int:
+    return int(position_of(np.array(key)))

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 Message = tuple[str, bytes]
-"""(address, payload); the payload is the kind of the message, a zero byte and an Arrow stream."""
+"""(address, payload); the payload is the kind of the message, filled up with zeros to a multiple of
+16 bytes (so that what follows can be read in place), and an Arrow stream."""
 Mail = dict[str, pa.Table]
 """What arrived at one address: one table a kind."""
 
@@ -23,6 +25,8 @@ TASK = "task"
 """Kind of the message that gives a shard its part of the input to read."""
 HERE = "here"
 """Kind of the message by which a shard stays in the flow until its next segment."""
+
+_ALIGNED = 16
 
 PLAN = "plan"
 """Address of the planner of the output."""
@@ -47,12 +51,20 @@ def home_number(address: str) -> int:
 
 def message(address: str, kind: str, table: pa.Table | None = None) -> Message:
     """Return a table as a message; without a table it says only that it was sent."""
+    head = kind.encode()
+    head = head.ljust((len(head) // _ALIGNED + 1) * _ALIGNED, b"\0")
     if table is None:
-        return address, kind.encode() + b"\0"
+        return address, head
     sink = pa.BufferOutputStream()
+    sink.write(head)
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
-    return address, kind.encode() + b"\0" + sink.getvalue().to_pybytes()
+    return address, sink.getvalue().to_pybytes()
+
+
+def kind_of(payload: bytes) -> str:
+    """Return the kind of a message."""
+    return payload[: payload.index(b"\0")].decode()
 
 
 def note(op: str, text: str, count: int) -> Message:
@@ -67,9 +79,10 @@ def open_mail(payloads: Iterable[bytes]) -> Mail:
     """
     tables: dict[str, list[pa.Table]] = {}
     for payload in payloads:
-        kind, _, body = payload.partition(b"\0")
-        of_kind = tables.setdefault(kind.decode(), [])
-        if body:
+        kind = kind_of(payload)
+        of_kind = tables.setdefault(kind, [])
+        body = pa.py_buffer(payload).slice((len(kind.encode()) // _ALIGNED + 1) * _ALIGNED)
+        if body.size:
             of_kind.append(pa.ipc.open_stream(body).read_all())
     return {
         kind: pa.concat_tables(parts, promote_options="permissive") if parts else pa.table({})
@@ -77,15 +90,21 @@ def open_mail(payloads: Iterable[bytes]) -> Mail:
     }
 
 
-def scatter(table: pa.Table, addresses: np.ndarray, name: Callable[[int], str]) -> Iterator[
-    tuple[str, pa.Table]
-]:
+def scatter(
+    table: pa.Table, addresses: npt.NDArray[np.integer], name: Callable[[int], str]
+) -> Iterator[tuple[str, pa.Table]]:
     """Split a table by an integer partition a row; yields (address, rows) in partition order."""
     if table.num_rows == 0:
         return
+    first, last = int(addresses.min()), int(addresses.max())
+    if first == last:
+        yield name(first), table
+        return
+    if first >= 0 and last < 1 << 16:  # small integers are sorted by counting
+        addresses = addresses.astype(np.uint16)
     order = np.argsort(addresses, kind="stable")
     ordered = addresses[order]
-    bounds = np.flatnonzero(np.diff(ordered)) + 1
+    bounds = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
     moved = table.take(pa.array(order))
     for start, stop in zip(
         np.concatenate([[0], bounds]), np.concatenate([bounds, [len(order)]]), strict=True
@@ -104,7 +123,7 @@ class Round:
         """Solve what arrived at `address`; forward the rest."""
         taken: list[bytes] = []
         for payload in payloads:
-            if payload[: payload.index(b"\0")].decode() in self.takes:
+            if kind_of(payload) in self.takes:
                 taken.append(payload)
             else:
                 yield address, payload

@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 from pipelines.tokens import Tokens, mix
 
+Ranks = tuple[npt.NDArray[np.integer], ...]
+"""Sort keys as `np.lexsort` takes them, the last one first."""
+
 RECALL_AT_THRESHOLD = 0.999
 """Banding is chosen so that a pair exactly at the threshold becomes a candidate this surely."""
 
@@ -59,9 +62,7 @@ def signatures(shingles: Tokens, permutations: int, seed: int) -> npt.NDArray[np
     return result
 
 
-def band_hashes(
-    signature: npt.NDArray[np.uint32], bands: int, rows: int
-) -> npt.NDArray[np.uint64]:
+def band_hashes(signature: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.NDArray[np.uint64]:
     """Return one hash a band of each signature, shape (n, bands)."""
     used = signature[:, : bands * rows].reshape(len(signature), bands, rows)
     folded = np.zeros((len(signature), bands), dtype=np.uint64)
@@ -71,15 +72,16 @@ def band_hashes(
 
 
 def bucket_pairs(
-    hashes: npt.NDArray[np.uint64], keys: npt.NDArray[np.int64], most: int
+    hashes: npt.NDArray[np.uint64], ranks: Ranks, most: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
     """Return the pairs (i, j) of rows that share a hash, and how many buckets were capped.
 
     All pairs of a bucket of up to `most` rows. A larger one, the mark of a template or of
-    boilerplate, is linked as a chain in key order and as a star around its first row instead: 2k
-    pairs for k rows rather than k²/2.
+    boilerplate, is linked as a chain in the order of `ranks` and as a star around its first row
+    instead: 2k pairs for k rows rather than k²/2. Ranks that go by content put equals side by side,
+    and make the pairs the same for any order of the rows.
     """
-    order = np.lexsort((keys, hashes))
+    order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     if not len(order):
@@ -95,6 +97,7 @@ def bucket_pairs(
     large = np.flatnonzero(sizes > most)
     for bucket in large:
         members = np.arange(starts[bucket], starts[bucket] + sizes[bucket])
+        members = members[np.lexsort([rank[order[members]] for rank in ranks])]
         left += [members[:-1], np.full(len(members) - 2, members[0])]
         right += [members[1:], members[2:]]
     if not left:

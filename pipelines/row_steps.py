@@ -8,12 +8,16 @@ import pyarrow.compute as pc
 
 from pipelines.books import Books
 from pipelines.keys import MAX_COPIES, Keys, copy_of
-from pipelines.ledger import judged
+from pipelines.ledger import Tally, failed, judged
 from pipelines.rows import ID, KEY, PARENT, SPLIT, Rows
 from pipelines.steps.step import Chance, Derive, Filter, Map, Step
 
 AUGMENTED_SPLIT = "train"
 """Only rows of this split are augmented, where the recipe splits at all."""
+
+
+class ParentLost(RuntimeError):
+    """A derived row whose original is gone: it goes too."""
 
 
 def run_step(rows: Rows, step: Step, chance: Chance, books: Books, first_copy: int) -> Rows:
@@ -32,25 +36,37 @@ def run_step(rows: Rows, step: Step, chance: Chance, books: Books, first_copy: i
         return rows
     with books.timed(tally):
         if isinstance(step, Map):
-            rows, changed = books.attempt(rows, tally, lambda r: _same_rows(step.apply(r, chance), r))
-            tally.kept += len(changed)
-            return changed
+            return _map(rows, step, chance, books)
         if isinstance(step, Filter):
-            rows, verdicts = books.attempt(rows, tally, lambda r: step.judge(r, chance))
-            if not verdicts.keep.all():
-                books.drop(tally, judged(rows, verdicts, chance.step, step.op))
-                rows = rows.filter(verdicts.keep)
-            tally.kept += len(rows)
-            return rows
+            return _filter(rows, step, chance, books)
         if isinstance(step, Derive):
             return _derive(rows, step, chance, books, first_copy)
     raise TypeError(f"{type(step).__name__} is neither a Map, a Filter nor a Derive")
 
 
-def _same_rows(changed: Rows, given: Rows) -> Rows:
-    if len(changed) != len(given):
-        raise RuntimeError(f"a Map turned {len(given)} rows into {len(changed)}: it must keep each")
-    return changed
+def _map(rows: Rows, step: Map, chance: Chance, books: Books) -> Rows:
+    tally = books.tally(chance.step, step.op)
+    left, changed = books.attempt(rows, tally, lambda r: step.apply(r, chance))
+    if changed is not None:
+        _check_length(step, len(changed), len(left))
+        left = changed
+    left = _without_copies(left, _lost(rows, left), tally, books)
+    tally.kept += len(left)
+    return left
+
+
+def _filter(rows: Rows, step: Filter, chance: Chance, books: Books) -> Rows:
+    tally = books.tally(chance.step, step.op)
+    left, verdicts = books.attempt(rows, tally, lambda r: step.judge(r, chance))
+    lost = _lost(rows, left)
+    if verdicts is not None:
+        _check_length(step, len(verdicts.code), len(left))
+        if not verdicts.keep.all():
+            books.drop(tally, judged(left, verdicts, chance.step, step.op))
+            left = left.filter(verdicts.keep)
+    left = _without_copies(left, lost, tally, books)
+    tally.kept += len(left)
+    return left
 
 
 def _derive(rows: Rows, step: Derive, chance: Chance, books: Books, first_copy: int) -> Rows:
@@ -62,26 +78,43 @@ def _derive(rows: Rows, step: Derive, chance: Chance, books: Books, first_copy: 
     if SPLIT in rows.table.column_names:
         entering &= pc.equal(rows.table[SPLIT], AUGMENTED_SPLIT).to_numpy()
     originals = rows.filter(entering)
-    if not len(originals):
-        tally.kept += len(rows)
-        return rows
     parents, copies = books.attempt(
         originals, tally, lambda r: [step.derive(r, c, chance) for c in range(step.copies)]
     )
-    lost = np.setdiff1d(originals.keys, parents.keys)
-    if lost.size:  # a quarantined parent takes the rows derived from it along
-        stay = ~np.isin(rows.keys & ~np.int64(MAX_COPIES), lost)
-        tally.derived -= int(len(rows) - stay.sum() - lost.size)
-        rows = rows.filter(stay)
+    lost = _lost(originals, parents)
+    rows = _without_copies(rows.filter(~np.isin(rows.keys, lost)), lost, tally, books)
     tally.kept += len(rows)
     tables = [rows.table]
-    for copy, made in enumerate(copies):
-        if len(made) != len(parents):
-            raise RuntimeError(f"{step.op} made {len(made)} rows from {len(parents)}")
+    for copy, made in enumerate(copies or []):
+        _check_length(step, len(made), len(parents))
         tables.append(_christen(made, parents.keys, parents.ids, first_copy + copy))
         tally.derived += len(made)
     merged = pa.concat_tables(tables, promote_options="permissive").sort_by(KEY)
     return Rows(merged.combine_chunks(), rows.columns)
+
+
+def _check_length(step: Step, made: int, given: int) -> None:
+    """Stop a step that does not answer for each row: the step is at fault, not the data."""
+    if made != given:
+        raise RuntimeError(f"{step.op} made {made} rows or verdicts out of {given} rows")
+
+
+def _lost(before: Rows, after: Rows) -> Keys:
+    """Return the keys of the rows that were quarantined."""
+    if len(before) == len(after):
+        return np.empty(0, np.int64)
+    return np.setdiff1d(before.keys, after.keys, assume_unique=True)
+
+
+def _without_copies(rows: Rows, lost: Keys, tally: Tally, books: Books) -> Rows:
+    """Quarantine the rows derived from lost ones: a copy does not outlive its original."""
+    orphans = np.isin(rows.keys & ~np.int64(MAX_COPIES), lost)
+    if not orphans.any():
+        return rows
+    why = ParentLost("the row it was derived from is quarantined")
+    culprits = [(int(i), why) for i in np.flatnonzero(orphans)]
+    books.quarantine(tally, failed(rows, culprits, tally.step, tally.op, books.places))
+    return rows.filter(~orphans)
 
 
 def _christen(made: Rows, parents: Keys, parent_ids: pa.Array, copy: int) -> pa.Table:
@@ -90,8 +123,9 @@ def _christen(made: Rows, parents: Keys, parent_ids: pa.Array, copy: int) -> pa.
     named = made.replace(KEY, pa.array(parents + copy)).replace(ID, ids)
     named = named.replace(PARENT, parent_ids)
     own = made.columns.id
-    if own is not None and pa.types.is_string(made.table.schema.field(own).type):
-        named = named.replace(own, ids)
+    kind = None if own is None else made.table.schema.field(own).type
+    if own is not None and (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        named = named.replace(own, ids.cast(kind))
     return named.table
 
 
@@ -106,5 +140,3 @@ def first_copies(steps: tuple[Step, ...]) -> dict[int, int]:
     if taken - 1 > MAX_COPIES:
         raise ValueError(f"steps make {taken - 1} copies of each row; at most {MAX_COPIES}")
     return first
-
-

@@ -88,6 +88,17 @@ class Rows:
         """The text column as a string array (offsets of 32 bits)."""
         return self.column(self.columns.text, "text").cast(pa.string())
 
+    def strings(self, name: str | None, role: str = "column") -> pa.Array:
+        """Return one column as strings, whatever single values it holds.
+
+        Raises:
+            MissingColumn: no such column, or it holds lists or structs.
+        """
+        values = self.column(name, role)
+        if pa.types.is_nested(values.type):
+            raise MissingColumn(f"{role} {name!r} holds {values.type}; it takes single values")
+        return values.cast(pa.string())
+
     @property
     def image_bytes(self) -> pa.Array:
         """The encoded image of each row as a binary array, out of `binary` or `{bytes, path}`."""
@@ -130,4 +141,8 @@ def whole(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
     merged = column.combine_chunks()
-    return merged.chunk(0) if isinstance(merged, pa.ChunkedArray) else merged
+    if not isinstance(merged, pa.ChunkedArray):
+        return merged
+    if merged.num_chunks > 1:
+        raise ValueError(f"{merged.nbytes:,} bytes of {merged.type} do not fit into one array")
+    return merged.chunk(0)

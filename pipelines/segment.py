@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -9,20 +10,22 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.books import Books
-from pipelines.layout import sizes_of
+from pipelines.features import plain
+from pipelines.layout import merged_columns, sizes_of
 from pipelines.ledger import decided, survivors, unreadable
 from pipelines.profile import Profile
 from pipelines.readers.reader import Chunk
 from pipelines.row_steps import first_copies, run_step
-from pipelines.rows import KEY, Columns, Rows
+from pipelines.rows import ID, KEY, SPLIT, Columns, Rows
 from pipelines.shard import (
     PartsWriter,
     State,
-    load_state,
+    done_state,
     member,
     open_rows,
     path_of,
     save_state,
+    write_schema,
     write_table,
 )
 from pipelines.steps.corpus import Corpus
@@ -75,8 +78,12 @@ class SegmentRun:
     columns: Columns = field(default_factory=Columns)
     before: Profile = field(default_factory=Profile)
     after: Profile = field(default_factory=Profile)
+    schemas: list[pa.Schema] = field(default_factory=list)
+    changed: set[str] = field(default_factory=set)
     signed: list[pa.Table] = field(default_factory=list)
     sizes: list[pa.Table] = field(default_factory=list)
+    attempt: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    """Part of the names of all files this run writes."""
 
     def start(self, chunks: Iterable[Chunk], columns: Callable[[list[str]], Columns]) -> State:
         """Run the first segment on what a reader yields."""
@@ -84,9 +91,8 @@ class SegmentRun:
 
     def resume(self, verdicts: pa.Table) -> State:
         """Run a later segment on the rows that the verdicts of the corpus step leave."""
-        state = load_state(self.work, self.number, self.segment.index - 1)
-        if state is None or self.segment.follows is None:
-            raise FileNotFoundError(f"shard {self.number} lacks segment {self.segment.index - 1}")
+        assert self.segment.follows is not None, "the first segment is started"
+        state = done_state(self.work, self.number, self.segment.index - 1)
         self.columns = state.columns
         return self._run(self._survive(verdicts, *self.segment.follows), state)
 
@@ -102,20 +108,25 @@ class SegmentRun:
                 tally.entered += chunk.table.num_rows + len(chunk.bad)
                 tally.kept += chunk.table.num_rows
                 if chunk.bad:
-                    self.books.quarantine(tally, unreadable(chunk.bad))
-                if not chunk.table.num_rows:
-                    continue
-                self.columns = columns(chunk.table.column_names)
-                rows = Rows(chunk.table.combine_chunks(), self.columns)
+                    self.books.quarantine(tally, unreadable(chunk.bad, self.books.places))
+                table = plain(chunk.table.combine_chunks())
+                _check_split(table.column_names)
+                seen = self.schemas[-1] if self.schemas else None
+                if seen is None or not table.schema.equals(seen, check_metadata=True):
+                    self.schemas.append(table.schema)
+                # A batch without a column that has a role is not a shard without it.
+                mine = columns([name for name in table.column_names if name not in (KEY, ID)])
+                self.columns = merged_columns([self.columns, mine])
+                rows = Rows(table, self.columns)
                 self.before.add(rows)
-            yield rows
+            if len(rows):
+                yield rows
 
     def _survive(self, verdicts: pa.Table, number: int, step: Corpus) -> Iterator[Rows]:
         """Yield the rows that a corpus step keeps; each verdict must find its row."""
         tally = self.books.tally(number, step.op)
-        if len(verdicts):
-            verdicts = verdicts.sort_by(KEY)
-        doomed = verdicts[KEY].to_numpy() if len(verdicts) else np.empty(0, np.int64)
+        verdicts = verdicts.sort_by(KEY)
+        doomed = verdicts[KEY].to_numpy()
         for rows in open_rows(self.work, self.number, self.segment.index - 1):
             out = member(rows.keys, doomed)
             if out.any():
@@ -132,31 +143,34 @@ class SegmentRun:
             )
 
     def _run(self, batches: Iterator[Rows], previous: State | None) -> State:
-        rewrites = self.segment.rewrites or previous is None
-        writer = PartsWriter(self.work, self.number, self.segment.index) if rewrites else None
-        alive: list[np.ndarray] = [np.empty(0, np.int64)]
+        """Pass all batches through the steps and write what is left of them."""
+        alive = [np.empty(0, np.int64)]
         state = State(self.columns)
-        for rows in batches:
-            for number, step in self.segment.row_steps:
-                chance = Chance(self.seed, number)
-                first_copy = self.segment.first_copies.get(number, 0)
-                rows = run_step(rows, step, chance, self.books, first_copy)
-            rows = self._leave(rows)
-            state.rows += len(rows)
-            if writer is not None:
-                writer.write(rows.table)
-            else:
-                alive.append(rows.keys)
-        state.columns = self.columns
-        if writer is not None:
-            writer.close()
-            state.parts = writer.parts
-        elif previous is not None:
+        with PartsWriter(self._path("rows")) as writer:
+            for rows in batches:
+                left = self._leave(self._apply(rows))
+                state.rows += len(left)
+                if self.segment.rewrites:
+                    writer.write(left.table)
+                else:
+                    alive.append(left.keys)
+        state.columns, state.parts = self.columns, writer.parts
+        if previous is not None and not self.segment.rewrites:
             state.parts = previous.parts
             keys = pa.table({KEY: np.concatenate(alive)})
-            state.alive = write_table(self._path("alive"), keys)
+            state.alive = write_table(self._path("alive.arrow"), keys)
         self._save(state, previous)
         return state
+
+    def _apply(self, rows: Rows) -> Rows:
+        """Return the rows that leave the row steps; note which columns changed."""
+        for number, step in self.segment.row_steps:
+            before = rows.table.schema
+            first_copy = self.segment.first_copies.get(number, 0)
+            rows = run_step(rows, step, Chance(self.seed, number), self.books, first_copy)
+            if len(rows):
+                self.changed |= differing(before, rows.table.schema)
+        return rows
 
     def _leave(self, rows: Rows) -> Rows:
         """Sign the rows for the corpus step, or enter them as the output."""
@@ -175,19 +189,39 @@ class SegmentRun:
         tally.entered += len(rows)
         with self.books.timed(tally):
             rows, signed = self.books.attempt(rows, tally, lambda r: step.sign(r, chance))
-        self.signed.append(signed)
+        if signed is not None:
+            self.signed.append(signed)
         return rows
 
     def _save(self, state: State, previous: State | None) -> None:
+        state.schemas = [write_schema(schema) for schema in self.schemas]
+        state.changed = sorted(self.changed)
         state.tallies = list(self.books.tallies.values())
         state.before, state.after = self.before.to_dict(), self.after.to_dict()
-        state.ledger = [] if previous is None else list(previous.ledger)
+        if previous is not None:
+            state.ledger, state.records = list(previous.ledger), previous.records
         if self.books.ledger:
             records = pa.concat_tables(self.books.ledger)
-            state.ledger.append(write_table(self._path("ledger"), records))
+            state.ledger.append(write_table(self._path("ledger.arrow"), records))
+            state.records += len(records)
         if self.sizes:
-            write_table(self._path("sizes"), pa.concat_tables(self.sizes))
+            state.sizes = [write_table(self._path("sizes.arrow"), pa.concat_tables(self.sizes))]
         save_state(self.work, self.number, self.segment.index, state)
 
     def _path(self, name: str) -> str:
-        return path_of(self.work, self.number, f"s{self.segment.index}.{name}.arrow")
+        return path_of(self.work, self.number, f"s{self.segment.index}-{self.attempt}-{name}")
+
+
+def _check_split(names: list[str]) -> None:
+    """Refuse a column of the input that would decide which files rows go into."""
+    if SPLIT in names:
+        raise ValueError(
+            f"the input has a column {SPLIT!r}, which curate keeps for itself: rename it"
+        )
+
+
+def differing(one: pa.Schema, other: pa.Schema) -> set[str]:
+    """Return the columns that only one of two schemas has, or that differ in type."""
+    kinds, others = ({f.name: f.type for f in schema} for schema in (one, other))
+    names = (kinds.keys() | others.keys()) - {KEY, ID}
+    return {name for name in names if kinds.get(name) != others.get(name)}

@@ -1,15 +1,18 @@
 """Working shards: where the rows of one read task lie on disk between segments.
 
 A segment is a run of row steps that ends in a corpus step or in the output. Shard `n` keeps, under
-`<work>/shards/<n>/`, for each segment `s` its rows (`s<s>-<part>.arrow`, one part a schema), the
-keys still alive where rows were only filtered, its ledger records, and `s<s>.json`, which is
-written last: a segment that has it is done and is not computed again.
+`<work>/shards/<n>/`, for each segment its rows (one part a schema), the keys still alive where
+rows were only filtered, its ledger records, and `s<segment>.json`, which names those files and is
+written last: a segment that has it is done and is not computed again. No two attempts share a file,
+so one that was given up but still writes does no harm.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -27,11 +30,20 @@ class State:
     """What is known of a shard at the end of a segment."""
 
     columns: Columns
+    schemas: list[str] = field(default_factory=list)
+    """Schemas of the batches that entered the first segment, as `write_schema` returns them."""
+    changed: list[str] = field(default_factory=list)
+    """Columns that steps added, removed or gave another type, in this segment."""
     parts: list[str] = field(default_factory=list)
     alive: str | None = None
     """File of the keys of the rows that are left, None where it is all rows of `parts`."""
     rows: int = 0
+    sizes: list[str] = field(default_factory=list)
+    """Files of the key, split and bytes of each row; in the last segment."""
     ledger: list[str] = field(default_factory=list)
+    """Files of ledger records, those of earlier segments among them."""
+    records: int = 0
+    """Rows of those files."""
     tallies: list[Tally] = field(default_factory=list)
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
@@ -59,13 +71,17 @@ def load_state(work: str, number: int, segment: int) -> State | None:
     return State(**raw)
 
 
-def open_rows(
-    work: str, number: int, segment: int, keys: Keys | None = None
-) -> Iterator[Rows]:
-    """Yield the rows of a shard at the end of a segment in key order; only `keys` if given."""
+def done_state(work: str, number: int, segment: int) -> State:
+    """Return the state of a shard at the end of a segment that must be done."""
     state = load_state(work, number, segment)
     if state is None:
         raise FileNotFoundError(f"working shard {number} has no segment {segment}: {work}")
+    return state
+
+
+def open_rows(work: str, number: int, segment: int, keys: Keys | None = None) -> Iterator[Rows]:
+    """Yield the rows of a shard at the end of a segment in key order; only `keys` if given."""
+    state = done_state(work, number, segment)
     if state.alive is not None:
         alive = read_table(state.alive)[KEY].to_numpy()
         keys = alive if keys is None else np.intersect1d(keys, alive, assume_unique=True)
@@ -75,6 +91,16 @@ def open_rows(
             rows = rows.filter(member(rows.keys, keys))
         if len(rows):
             yield rows
+
+
+def write_schema(schema: pa.Schema) -> str:
+    """Return a schema as text."""
+    return base64.b64encode(schema.serialize().to_pybytes()).decode()
+
+
+def read_schema(text: str) -> pa.Schema:
+    """Return the schema that `write_schema` wrote."""
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
 
 
 def member(keys: Keys, wanted: Keys) -> np.ndarray:
@@ -94,6 +120,12 @@ def read_parts(parts: list[str]) -> Iterator[pa.Table]:
                 yield pa.Table.from_batches([reader.get_batch(i)])
 
 
+def part_schema(path: str) -> pa.Schema:
+    """Return the schema of a working file."""
+    with files.open_arrow(path) as source:
+        return pa.ipc.open_file(source).schema
+
+
 def read_table(path: str) -> pa.Table:
     """Return a whole Arrow file as a table."""
     with files.open_arrow(path) as source:
@@ -110,34 +142,32 @@ def write_table(path: str, table: pa.Table) -> str:
 class PartsWriter:
     """Writes the rows of a segment as they come: a new part whenever the schema changes."""
 
-    def __init__(self, work: str, number: int, segment: int) -> None:
+    def __init__(self, prefix: str) -> None:
         self.parts: list[str] = []
-        self.rows = 0
-        self._prefix = path_of(work, number, f"s{segment}")
+        self._prefix = prefix
         self._schema: pa.Schema | None = None
-        self._sink: Any = None
+        self._open = ExitStack()
         self._out: Any = None
+
+    def __enter__(self) -> PartsWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Finish the part that is open."""
+        self._open.close()
 
     def write(self, table: pa.Table) -> None:
         """Append rows."""
         if not len(table):
             return
         if self._schema is None or not table.schema.equals(self._schema, check_metadata=True):
-            self.close()
+            self._open.close()
             path = f"{self._prefix}-{len(self.parts)}.arrow"
-            self._sink = files.open_output(path)
-            self._out = pa.ipc.new_file(self._sink, table.schema)
+            sink = self._open.enter_context(files.open_output(path))
+            self._out = self._open.enter_context(pa.ipc.new_file(sink, table.schema))
             self._schema = table.schema
             self.parts.append(path)
         self._out.write_table(table.combine_chunks())
-        self.rows += len(table)
-
-    def close(self) -> None:
-        """Finish the part that is open."""
-        if self._out is not None:
-            self._out.close()
-            self._sink.close()
-        self._out = None
 
 
 def read_ledger(paths: list[str]) -> pa.Table:

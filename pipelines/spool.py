@@ -7,26 +7,29 @@ written as Arrow pieces, and each piece becomes a working shard of its own.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import lru_cache
-
-import pyarrow as pa
+from typing import Any
 
 from pipelines import files
+from pipelines.features import plain
 from pipelines.ledger import Places
 from pipelines.mail import TASK, Mail, Message, Round, home, home_number, message
 from pipelines.plan import ReadPlan, Task, read_task
 from pipelines.readers import Read
 from pipelines.readers.reader import Bad, Chunk
-from pipelines.shard import PartsWriter, path_of, read_parts
+from pipelines.shard import PartsWriter, path_of, read_parts, read_schema, write_schema
 
 SPOOL_BYTES = 64 << 20
 """Bytes of rows a spooled piece."""
 
 PLAN_FILE = "plan.arrow"
-_SPOOL = "spool.json"
-_PIECE_BITS = 12
+_PIECES = "pieces.json"
+"""Written last where a task was spooled: the numbers of its pieces."""
+_PIECE = "piece.json"
+_PIECE_BITS = 20
 
 
 def shard_number(task: int) -> int:
@@ -39,51 +42,77 @@ def spool_round(work: str, read: Read, required: tuple[str, ...]) -> Round:
 
     def solve(address: str, mail: Mail) -> Iterator[Message]:
         number = home_number(address)
-        if not _task(work, number).spool:
-            yield message(address, TASK)
-            return
-        for piece in _spool(work, number, read, required):
+        for piece in _pieces(work, number, read, required):
             yield message(home(piece), TASK)
 
     return Round((TASK,), solve)
 
 
-def _spool(work: str, number: int, read: Read, required: tuple[str, ...]) -> Iterator[int]:
-    """Write the chunks of a task as pieces of about SPOOL_BYTES; yield their shard numbers."""
-    writer, bad, size = PartsWriter(work, number, "spool"), list[Bad](), 0
-    for chunk in read_task(read, _task(work, number), required=required):
-        writer.write(chunk.table)
-        bad += chunk.bad
-        size += chunk.table.nbytes
-        if size >= SPOOL_BYTES:
-            yield _close(work, number, writer, bad)
-            number += 1
-            writer, bad, size = PartsWriter(work, number, "spool"), [], 0
-    yield _close(work, number, writer, bad)
+def _pieces(work: str, number: int, read: Read, required: tuple[str, ...]) -> list[int]:
+    """Return the numbers of the shards of a task; spool it where that is not done yet."""
+    if not _task(work, number).spool:
+        return [number]
+    path = path_of(work, number, _PIECES)
+    if files.exists(path):
+        return list(json.loads(files.read_bytes(path)))
+    made = list(_spool(work, number, read_task(read, _task(work, number), required=required)))
+    files.write_bytes_atomically(path, json.dumps(made).encode())
+    return made
 
 
-def _close(work: str, number: int, writer: PartsWriter, bad: list[Bad]) -> int:
-    writer.close()
-    state = {"parts": writer.parts, "bad": [asdict(b) for b in bad]}
-    files.write_bytes_atomically(path_of(work, number, _SPOOL), json.dumps(state).encode())
-    return number
+def _spool(work: str, first: int, chunks: Iterator[Chunk]) -> Iterator[int]:
+    """Write chunks as pieces of about SPOOL_BYTES; yield the shard numbers of these."""
+    for number, piece in enumerate(_cut(chunks), first):
+        if number >> _PIECE_BITS != first >> _PIECE_BITS:
+            raise ValueError(f"{_task(work, first).pieces[0].name} is too large: cut it up")
+        bad: list[dict[str, Any]] = []
+        attempt = path_of(work, number, f"piece-{uuid.uuid4().hex[:8]}")
+        with PartsWriter(attempt) as writer:
+            empty: dict[str, None] = {}
+            for chunk in piece:
+                table = plain(chunk.table.combine_chunks())
+                writer.write(table)
+                bad += map(asdict, chunk.bad)
+                if not len(table):  # its types count, as those of every record read
+                    empty[write_schema(table.schema)] = None
+        state = {"parts": writer.parts, "bad": bad, "empty": list(empty)}
+        files.write_bytes_atomically(path_of(work, number, _PIECE), json.dumps(state).encode())
+        yield number
+
+
+def _cut(chunks: Iterator[Chunk]) -> Iterator[Iterator[Chunk]]:
+    """Cut a stream of chunks into streams of about SPOOL_BYTES; each is to be used up first."""
+    following = next(chunks, None)
+
+    def piece() -> Iterator[Chunk]:
+        nonlocal following
+        size = 0
+        while following is not None and size < SPOOL_BYTES:
+            size += following.table.nbytes
+            yield following
+            following = next(chunks, None)
+
+    while True:
+        yield piece()
+        if following is None:
+            return
 
 
 def read_shard(
     work: str, number: int, read: Read, required: tuple[str, ...], spools: bool
 ) -> Iterator[Chunk]:
     """Yield what shard `number` is to read: its task of the plan, or its spooled piece."""
-    path = path_of(work, number, _SPOOL)
-    if not spools or not files.exists(path):
+    if not spools or not _task(work, number).spool:
         yield from read_task(read, _task(work, number), required=required)
         return
-    state = json.loads(files.read_bytes(path))
+    state = json.loads(files.read_bytes(path_of(work, number, _PIECE)))
     bad = [Bad(**b) for b in state["bad"]]
     for table in read_parts(state["parts"]):
         yield Chunk(table, bad)
         bad = []
-    if bad:
-        yield Chunk(pa.table({}), bad)
+    for schema in state["empty"]:
+        yield Chunk(read_schema(schema).empty_table(), bad)
+        bad = []
 
 
 def places_of(work: str, number: int, read: Read) -> Places:

@@ -1,8 +1,10 @@
 r"""Word tokens of a batch of texts, found and hashed once in flat arrays and shared by all steps.
 
 A token is what the regular expression `\w+` matches in the lowercased text; in scripts written
-without spaces (Han, kana, Thai, Lao, Khmer, Burmese) each character is a token. The work is done
-on the UTF-8 bytes with look-up tables; only characters outside ASCII are decoded.
+without spaces (Han, kana, Thai, Lao, Khmer, Burmese) each character is a token. Characters are
+lowercased one by one, and only where that keeps their number of UTF-8 bytes: a final sigma is σ,
+and two dozen rare capitals (İ, ẞ, the Kelvin sign, ...) stay as they are. The work is done on the
+UTF-8 bytes with look-up tables; only characters outside ASCII are decoded.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ Int64 = npt.NDArray[np.int64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ODD = np.uint64(0xD6E8FEB86659FD93)
 _HALF = np.uint64(32)
-_BMP = 0x10000
+_TABLED = 0x20000
+"""Code points with an entry of their own; of those beyond, ideographs are all that are words."""
+_IDEOGRAPHS = (0x20000, 0x32400)
 _OUTSIDE, _WORD, _ALONE = 0, 1, 2
 
 # Ranges of scripts that put no space between words: a character is a token of its own.
@@ -128,6 +132,14 @@ def mix(values: UInt64) -> UInt64:
     return cast("UInt64", mixed ^ (mixed >> _HALF))
 
 
+def hash_strings(strings: pa.Array) -> UInt64:
+    """Return one hash a string, shape (n,); a null hashes as an empty string."""
+    raw, offsets = utf8_bytes(strings)
+    padded = np.zeros(len(raw) + 16, dtype=np.uint8)
+    padded[: len(raw)] = raw
+    return _hash_spans(padded, offsets[:-1], np.diff(offsets))
+
+
 def offsets_of(counts: npt.ArrayLike) -> Int64:
     """Return the n + 1 offsets of n consecutive runs of the given lengths."""
     lengths = np.asarray(counts)
@@ -187,10 +199,9 @@ def _classify_beyond_ascii(
         more = width > i
         point[more] = point[more] << 6 | raw[lead[more] + i] & 0x3F
     kinds, lowered = _unicode_tables()
-    in_bmp = point < _BMP
-    # Beyond the basic plane: ideographs stand alone, the rest (emoji, old scripts) is no word.
-    kind = np.where(in_bmp, kinds[np.minimum(point, _BMP - 1)], _OUTSIDE)
-    kind[(point >= 0x20000) & (point < 0x32000)] = _ALONE
+    entry = np.minimum(point, _TABLED)
+    kind = kinds[entry]
+    kind[(point >= _IDEOGRAPHS[0]) & (point < _IDEOGRAPHS[1])] = _ALONE
     for i in range(4):
         at = lead[(kind != _OUTSIDE) & (width > i)] + i
         inside[at] = True
@@ -198,25 +209,26 @@ def _classify_beyond_ascii(
     cut[lead[alone]] = True
     cut[lead[alone] + width[alone]] = True
 
-    small = np.where(in_bmp, lowered[np.minimum(point, _BMP - 1)], point)
-    for w in (2, 3):
+    small = lowered[entry]
+    small[point >= _TABLED] = point[point >= _TABLED]
+    for w in (2, 3, 4):
         changed = (small != point) & (width == w)
         at, to = lead[changed], small[changed]
         for i in range(w - 1, 0, -1):
             lower[at + i] = 0x80 | to & 0x3F
             to = to >> 6
-        lower[at] = (0xC0 if w == 2 else 0xE0) | to
+        lower[at] = (0xC0, 0xE0, 0xF0)[w - 2] | to
 
 
 @functools.cache
 def _unicode_tables() -> tuple[npt.NDArray[np.uint8], Int64]:
-    """Return the kind and the lowercase of each code point of the basic plane.
+    """Return the kind and the lowercase of each code point of the first two planes, and of none.
 
-    Lowercase only where it is one character of the same number of UTF-8 bytes (all but a dozen).
+    Lowercase only where it is one character of the same number of UTF-8 bytes.
     """
-    kinds = np.zeros(_BMP, dtype=np.uint8)
-    lowered = np.arange(_BMP, dtype=np.int64)
-    for point in range(0x80, _BMP):
+    kinds = np.zeros(_TABLED + 1, dtype=np.uint8)
+    lowered = np.arange(_TABLED + 1, dtype=np.int64)
+    for point in range(0x80, _TABLED):
         if 0xD800 <= point < 0xE000:
             continue
         char = chr(point)

@@ -11,18 +11,27 @@ from pipelines.readers.schema import conform, merge_schemas
 
 
 def gather(chunks: Iterable[Chunk], size: ChunkSize) -> Iterator[Chunk]:
-    """Yield the same records in chunks as near to `size` as whole chunks allow."""
+    """Yield the same records in chunks as near to `size` as whole chunks allow.
+
+    Files whose Hugging Face features differ, in the names of their classes say, share no chunk.
+    """
     held: list[Chunk] = []
     rows = nbytes = 0
     for chunk in chunks:
         more = chunk.table.nbytes
-        if held and (rows + len(chunk) > size.rows or nbytes + more > size.bytes):
+        full = rows + len(chunk) > size.rows or nbytes + more > size.bytes
+        if held and (full or _features(chunk) != _features(held[0])):
             yield _joined(held)
             held, rows, nbytes = [], 0, 0
         held.append(chunk)
         rows, nbytes = rows + len(chunk), nbytes + more
     if held:
         yield _joined(held)
+
+
+def _features(chunk: Chunk) -> bytes | None:
+    metadata: dict[bytes, bytes] = chunk.table.schema.metadata or {}
+    return metadata.get(b"huggingface")
 
 
 def _joined(chunks: list[Chunk]) -> Chunk:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from pipelines.steps.augment_image import AugmentImage
 from pipelines.steps.augment_text import AugmentText
+from pipelines.steps.columns import DropColumns
 from pipelines.steps.embed import Embed
 from pipelines.steps.exact_dedup import ExactDedup
 from pipelines.steps.image_check import ImageCheck
@@ -42,6 +43,7 @@ BUILT_IN: tuple[type[Step], ...] = (
     DropLabelErrors,
     Sample,
     Split,
+    DropColumns,
     AugmentText,
     AugmentImage,
 )

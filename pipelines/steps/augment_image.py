@@ -35,7 +35,7 @@ class AugmentImage(Derive):
 
     Each copy gets `at_once` of the methods, drawn at random (RandAugment, Cubuk et al. 2020), at
     full size. The draw depends on the recipe's seed, the row's id and the copy alone. PNG stays
-    PNG, other formats become JPEG of quality 95; grey images stay grey. About 2 ms a small image.
+    PNG, other formats become JPEG of quality 95; grey images stay grey. 1 to 3 ms a small image.
     """
 
     op: Literal["augment_image"] = "augment_image"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.mail import Message, Round, home, message, scatter
 from pipelines import files
-from pipelines.rows import HOME, KEY, Rows
+from pipelines.keys import Keys
+from pipelines.mail import Message, Round, home, message, scatter
+from pipelines.rows import KEY, Rows
 from pipelines.steps.step import Chance, Step
 
 VERDICT = "verdict"
@@ -39,14 +42,18 @@ class Site:
     work: str
     segment: int
     chance: Chance
+    shards: int = 1
+    """About how many working shards there are: what the number of partitions goes by."""
 
-    def rows(self, number: int, keys: np.ndarray | None = None) -> Iterator[Rows]:
+    def rows(self, number: int, keys: Keys | None = None) -> Iterator[Rows]:
         """Yield the rows of working shard `number` in batches, or only those with `keys`."""
-        from pipelines.shard import open_rows  # the shard reads rows for steps: late to avoid a ring
+        from pipelines.shard import (
+            open_rows,  # the shard reads rows for steps: late to avoid a ring
+        )
 
         return open_rows(self.work, number, self.segment, keys)
 
-    def store(self, name: str, **arrays: np.ndarray) -> str:
+    def store(self, name: str, **arrays: npt.NDArray[Any]) -> str:
         """Write arrays that every shard needs to one file; returns its path.
 
         Large things that all shards read go through files, not through the shuffle.
@@ -57,7 +64,7 @@ class Site:
         files.write_bytes_atomically(path, sink.getvalue())
         return path
 
-    def load(self, path: str) -> dict[str, np.ndarray]:
+    def load(self, path: str) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays of a file written by `store`."""
         with np.load(io.BytesIO(files.read_bytes(path)), allow_pickle=False) as stored:
             return dict(stored)
@@ -85,22 +92,26 @@ class Corpus(Step):
 
 
 def verdict_table(
-    keys: np.ndarray,
+    keys: Keys,
     reason: str,
     *,
-    value: np.ndarray | float = float("nan"),
-    threshold: float = float("nan"),
+    value: npt.ArrayLike = np.nan,
+    threshold: npt.ArrayLike = np.nan,
     other: pa.Array | None = None,
     detail: pa.Array | None = None,
 ) -> pa.Table:
-    """Return verdicts that drop the rows with `keys`, all for one reason."""
+    """Return verdicts that drop the rows with `keys`, all for one reason; NaN is no number."""
+
+    def numbers(given: npt.ArrayLike) -> pa.Array:
+        return pa.array(np.broadcast_to(np.asarray(given, np.float64), (n,)), from_pandas=True)
+
     n = len(keys)
     return pa.table(
         [
             pa.array(keys, pa.int64()),
             pa.repeat(reason, n),
-            pa.array(np.broadcast_to(np.asarray(value, np.float64), (n,)), from_pandas=True),
-            pa.array(np.full(n, threshold), pa.float64(), from_pandas=True),
+            numbers(value),
+            numbers(threshold),
             pa.nulls(n, pa.string()) if other is None else other,
             pa.nulls(n, pa.string()) if detail is None else detail,
         ],
@@ -108,7 +119,7 @@ def verdict_table(
     )
 
 
-def send_home(verdicts: pa.Table, homes: np.ndarray) -> Iterator[Message]:
+def send_home(verdicts: pa.Table, homes: npt.NDArray[np.int64]) -> Iterator[Message]:
     """Post verdicts to the shards where their rows live; `homes` is one number a verdict."""
     for address, table in scatter(verdicts, homes, home):
         yield message(address, VERDICT, table)

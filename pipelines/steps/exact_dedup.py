@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -13,32 +14,39 @@ import xxhash
 
 from pipelines.keepers import ROW_ID, credentials, keeper_order
 from pipelines.mail import Mail, Message, Round, message, scatter
-from pipelines.rows import KEY, Rows
-from pipelines.steps.corpus import HOME, Corpus, Site, send_home, verdict_table
+from pipelines.rows import HOME, KEY, Rows, whole
+from pipelines.steps.corpus import Corpus, Site, send_home, verdict_table
 from pipelines.steps.step import Chance
+from pipelines.tokens import UInt64, utf8_bytes
 
 Ignorable = Literal["case", "space", "punctuation"]
+_MOST_PARTITIONS = 512
+_BYTES = 16
+_PUNCTUATION = r"[\pP$+<=>^`|~]+"
+"""Unicode punctuation and what else ASCII has of it; emoji and other symbols say something."""
 
 
 class ExactDedup(Corpus):
     """Drop rows whose content equals that of a kept row.
 
-    Content is compared by its 128-bit xxh3 digest. One shuffle of about 60 bytes a row. Of equal
-    rows the one with the highest `prefer`, then the longest, then the smallest id is kept.
-    Reason: `duplicate`, with the id of the kept row.
+    Content is compared by its 128-bit xxh3 digest; two nulls are equal, as in SQL's `distinct`. One
+    shuffle of about 60 bytes a row. Of equal rows the one with the highest `prefer`, then the
+    longest, then the smallest id is kept. Reason: `duplicate`, with the id of the kept row.
     """
 
     op: Literal["exact_dedup"] = "exact_dedup"
     columns: tuple[str, ...] = ()
     """Columns that must be equal together; the text (or else the image) column if empty."""
     ignore: tuple[Ignorable, ...] = ()
-    """Differences that do not count, in text columns: case, space, punctuation."""
+    """Differences that do not count, in text columns: case, punctuation, and space (runs of white
+    space are one space). A text of which nothing is left is compared as it stands."""
     prefer: str | None = None
     """Numeric column of which the row with the highest value is kept."""
 
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:
         """Return key, digest (two 64-bit halves) and what decides the keeper."""
-        high, low = digests([self._comparable(rows, name) for name in self._names(rows)])
+        names = self.columns or (rows.columns.text or rows.columns.image,)
+        high, low = digests([self._comparable(rows, name) for name in names])
         return pa.table(
             {KEY: rows.keys, "high": high, "low": low, **credentials(rows, self.prefer)}
         )
@@ -46,15 +54,16 @@ class ExactDedup(Corpus):
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
         """Post signatures by digest."""
         signed = signed.append_column(HOME, pa.repeat(np.int64(number), len(signed)))
-        partition = signed["high"].to_numpy() % np.uint64(max(1, min(shards, 512)))
-        for address, table in scatter(signed, partition, lambda p: f"digest:{p}"):
+        partitions = np.uint64(max(1, min(shards, _MOST_PARTITIONS)))
+        to = signed["high"].to_numpy() % partitions
+        for address, table in scatter(signed, to, "digest:{}".format):
             yield message(address, "digest", table)
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
         """Return the one round: equal digests meet."""
         return (Round(("digest",), self._solve),)
 
-    def _solve(self, address: str, mail: Mail) -> Iterable[Message]:
+    def _solve(self, address: str, mail: Mail) -> Iterator[Message]:
         table = mail["digest"]
         groups = groups_of_equals(table["high"].to_numpy(), table["low"].to_numpy())
         shared = groups >= 0
@@ -70,59 +79,70 @@ class ExactDedup(Corpus):
             "duplicate",
             value=1.0,
             threshold=1.0,
-            other=table[ROW_ID].combine_chunks().take(pa.array(keeper[dropped])),
+            other=whole(table[ROW_ID]).take(pa.array(keeper[dropped])),
         )
         return send_home(verdicts, table[HOME].to_numpy()[dropped])
 
-    def _names(self, rows: Rows) -> list[str | None]:
-        if self.columns:
-            return list(self.columns)
-        return [rows.columns.text or rows.columns.image]
-
     def _comparable(self, rows: Rows, name: str | None) -> pa.Array:
-        values = rows.image_bytes if name and name == rows.columns.image else rows.column(name)
-        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        """Return a column with strings folded, and the same content in the same type."""
+        if name is not None and name == rows.columns.image:
+            return rows.image_bytes
+        values = rows.column(name, "text or image")
+        if pa.types.is_dictionary(values.type):
+            values = values.dictionary_decode()
+        kind = values.type
+        if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            values = values.cast(pa.string())
+        if pa.types.is_string(values.type):
             return fold(values, self.ignore)
-        return values
+        binary = pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+        return values.cast(pa.binary()) if binary else values
 
 
 def fold(texts: pa.Array, ignore: Iterable[Ignorable]) -> pa.Array:
-    """Return texts without the differences to be ignored."""
+    """Return texts without the differences to be ignored; those of nothing else stay whole."""
+    folded = texts
     if "case" in ignore:
-        texts = pc.utf8_lower(texts)
+        folded = pc.utf8_lower(folded)
     if "punctuation" in ignore:
-        texts = pc.replace_substring_regex(texts, r"[\pP\pS]+", "")
+        folded = pc.replace_substring_regex(folded, _PUNCTUATION, "")
     if "space" in ignore:
-        texts = pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, r"[\s\pZ]+", " "))
-    return texts
+        folded = pc.replace_substring_regex(folded, r"[\s\pZ]+", " ")
+        folded = pc.utf8_trim_whitespace(folded)
+    return pc.if_else(pc.equal(folded, ""), texts, folded)
 
 
-def digests(columns: list[pa.Array]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+def digests(columns: list[pa.Array]) -> tuple[UInt64, UInt64]:
     """Return the 128-bit digest of each row over some columns, as high and low halves."""
-    n = len(columns[0])
+    parts = [_digest(column) for column in columns]
+    if len(parts) > 1:
+        rows = np.concatenate([part.view(np.uint8).reshape(-1, _BYTES) for part in parts], axis=1)
+        parts = [_digest(pa.array([row.tobytes() for row in rows], pa.binary()))]
+    return parts[0][:, 0].astype(np.uint64), parts[0][:, 1].astype(np.uint64)
+
+
+def _digest(column: pa.Array) -> npt.NDArray[np.uint64]:
+    """Return the digest of each value, big-endian, shape (n, 2); that of a null is 0."""
     digest = xxhash.xxh3_128_digest
-    plain = len(columns) == 1 and (
-        pa.types.is_string(columns[0].type) or pa.types.is_binary(columns[0].type)
-    )
-    if plain:
-        values = columns[0].cast(pa.binary())
-        raw = b"".join(digest(v.as_buffer()) if v.is_valid else bytes(16) for v in values)
-    else:
-        rows = zip(*(column.to_pylist() for column in columns), strict=True)
-        raw = b"".join(digest(repr(row).encode()) for row in rows)
-    halves = np.frombuffer(raw, dtype=">u8").reshape(n, 2)
-    return halves[:, 0].astype(np.uint64), halves[:, 1].astype(np.uint64)
+    if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+        flat, offsets = utf8_bytes(column)
+        data = memoryview(flat.data)
+        raw = b"".join([digest(data[i:j]) for i, j in pairwise(offsets.tolist())])
+    else:  # numbers, dates, lists: seldom compared, and of many types
+        raw = b"".join([digest(repr(value).encode()) for value in column.to_pylist()])
+    halves = np.frombuffer(raw, dtype=">u8").reshape(-1, 2).copy()
+    if column.null_count:
+        halves[column.is_null().to_numpy(zero_copy_only=False)] = 0
+    return halves
 
 
-def groups_of_equals(
-    high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]
-) -> npt.NDArray[np.int64]:
+def groups_of_equals(high: UInt64, low: UInt64) -> npt.NDArray[np.int64]:
     """Return a group number for each row that shares its digest with another, -1 for the rest."""
+    groups = np.full(len(high), -1, dtype=np.int64)
+    if not len(high):
+        return groups
     order = np.lexsort((low, high))
     equal = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
-    starts = np.concatenate([[True], ~equal]) if len(order) else np.empty(0, np.bool_)
-    numbers = np.cumsum(starts) - 1
-    sizes = np.bincount(numbers) if len(order) else np.empty(0, np.int64)
-    groups = np.full(len(order), -1, dtype=np.int64)
-    groups[order] = np.where(sizes[numbers] > 1, numbers, -1) if len(order) else -1
+    numbers = np.cumsum(np.concatenate([[True], ~equal])) - 1
+    groups[order] = np.where(np.bincount(numbers)[numbers] > 1, numbers, -1)
     return groups

@@ -9,11 +9,12 @@ import pyarrow as pa
 from pydantic import Field
 
 from pipelines.images import pixels
-from pipelines.minhash import bucket_pairs
+from pipelines.minhash import Ranks, bucket_pairs
 from pipelines.perceptual import hamming_pairs, phash, similarity, thumbnails
-from pipelines.rows import Rows
-from pipelines.steps.pairs import BUCKET, PairDedup
+from pipelines.rows import Mask, Rows
+from pipelines.steps.pairs import BUCKET, PairDedup, Positions, Similarities
 from pipelines.steps.step import Chance
+from pipelines.tokens import UInt64
 
 _BLOCK = 1 << 14
 
@@ -22,9 +23,10 @@ class ImageNearDedup(PairDedup):
     """Drop images that look like a kept one: resized, re-encoded, slightly retouched copies.
 
     Candidates are the pairs of 64-bit perceptual hashes (pHash) within `distance` bits, all of
-    them; each is verified on small thumbnails. Images joined by verified pairs form a cluster, of
-    which one is kept: highest `prefer`, then largest file, then smallest id. All hashes meet in
-    one place (16 bytes an image). Reason: `near_duplicate`.
+    them (of images with the same hash, one is held against other hashes); each is verified on
+    small thumbnails. Images joined by verified pairs form a cluster, of which one is kept: highest
+    `prefer`, then largest file, then smallest id. All hashes meet in one place (28 bytes an image).
+    Reason: `near_duplicate`.
     """
 
     op: Literal["image_near_dedup"] = "image_near_dedup"
@@ -38,19 +40,17 @@ class ImageNearDedup(PairDedup):
 
     one_place: ClassVar[bool] = True
 
-    def bands(self, rows: Rows, chance: Chance) -> tuple[np.ndarray, np.ndarray]:
+    def bands(self, rows: Rows, chance: Chance) -> tuple[UInt64, Mask]:
         """Return the perceptual hash of each image as its one band."""
         hashes = rows.view("phash", lambda r: phash(pixels(r).images))
         return hashes[:, None], np.ones(len(rows), dtype=np.bool_)
 
-    def candidates(
-        self, hashes: np.ndarray, keys: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, int]:
+    def candidates(self, hashes: UInt64, ranks: Ranks) -> tuple[Positions, Positions, int]:
         """Return the pairs of images whose hashes are close; equal hashes are joined once."""
-        order = np.lexsort((keys, hashes))
+        order = np.lexsort((*ranks, hashes))
         distinct, first = np.unique(hashes[order], return_index=True)
         left, right = hamming_pairs(distinct, self.distance)
-        same_left, same_right, capped = bucket_pairs(hashes, keys, BUCKET)
+        same_left, same_right, capped = bucket_pairs(hashes, ranks, BUCKET)
         firsts = order[first]
         return (
             np.concatenate([firsts[left], same_left]),
@@ -63,7 +63,7 @@ class ImageNearDedup(PairDedup):
         thumbs = thumbnails(pixels(rows).images)
         return pa.FixedSizeListArray.from_arrays(pa.array(thumbs.ravel()), thumbs.shape[1])
 
-    def similarities(self, evidence: pa.Array, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    def similarities(self, evidence: pa.Array, left: Positions, right: Positions) -> Similarities:
         """Return the similarity of pairs of thumbnails."""
         thumbs = evidence.flatten().to_numpy().reshape(len(evidence), evidence.type.list_size)
         parts = [

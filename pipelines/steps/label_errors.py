@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
+from operator import add
 from typing import ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
@@ -13,14 +16,16 @@ from pydantic import Field
 from pipelines.confident import SelfConfidence, label_issues, partial_sums, thresholds
 from pipelines.folds import FoldModels, fit_folds, predict
 from pipelines.mail import Mail, Message, Round, home, home_number, message
-from pipelines.rows import KEY, Rows
-from pipelines.steps.corpus import HOME, WHOLE, Corpus, Site, send_home, verdict_table
-from pipelines.steps.semantic_dedup import matrix, unit_vectors
+from pipelines.rows import HOME, Rows
+from pipelines.steps.corpus import WHOLE, Site, send_home, verdict_table
 from pipelines.steps.step import Chance
-from pipelines.tokens import mix
+from pipelines.steps.vectors import VectorCorpus, drawn_first, matrix
+
+Judged = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
+"""Keys, class numbers and out-of-fold probabilities of some rows."""
 
 
-class DropLabelErrors(Corpus):
+class DropLabelErrors(VectorCorpus):
     """Drop rows whose label is probably wrong, by confident learning (Northcutt et al. 2021).
 
     A linear model judges each row by its vector without having seen the row's fold; a row is
@@ -35,38 +40,38 @@ class DropLabelErrors(Corpus):
     needs: ClassVar[tuple[str, ...]] = ("label",)
     extra: ClassVar[str | None] = "labels"
     imports: ClassVar[tuple[str, ...]] = ("sklearn",)
-    column: str = "_embedding"
-    """Column of vectors: made by `embed`, or one that came with the data."""
     folds: int = Field(default=5, ge=2, le=20)
     """Parts of the corpus; each is judged by a model of the others."""
+    at_most: float = Field(default=1.0, gt=0, le=1)
+    """Greatest probability of its own label that a dropped row has. Less than 1 drops fewer rows,
+    and surer ones: worth it where the vectors are weak."""
     fit_rows: int = Field(default=50_000, ge=100)
     """Most rows the models are fitted to; the others are only judged."""
 
+    def sample_size(self, total: int) -> int:
+        """Return the rows that models are fitted to."""
+        return self.fit_rows
+
+    def described(self, rows: Rows, chance: Chance) -> dict[str, pa.Array]:
+        """Return fold and label."""
+        return {"fold": self._folds(rows, chance), "label": self._labels(rows)}
+
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:
-        """Return key, fold, label and vector."""
-        vectors = unit_vectors(rows, self.column)
-        return pa.table(
-            {
-                KEY: rows.keys,
-                "fold": (chance.hashes(rows.ids) % np.uint64(self.folds)).astype(np.int64),
-                "label": rows.column(rows.columns.label, "label").cast(pa.string()),
-                "vector": pa.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1]),
-            }
-        )
+        """Return key, length of the vector and label of the rows that have a label."""
+        signed = super().sign(rows, chance).append_column("label", self._labels(rows))
+        return signed.filter(signed["label"].is_valid())
 
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
-        """Post the labels and the shard's part of the sample the models are fitted to."""
-        hashes = mix(signed[KEY].to_numpy().astype(np.uint64))
-        order = np.argsort(hashes, kind="stable")[: self.fit_rows]
-        sample = signed.take(pa.array(order)).append_column("hash", pa.array(hashes[order]))
-        yield message(WHOLE, "sample", sample)
-        labels = pc.unique(signed["label"].drop_null())
-        homes = pa.repeat(np.int64(number), max(1, len(labels)))
-        labels = labels if len(labels) else pa.array([None], pa.string())
-        yield message(WHOLE, "labels", pa.table({HOME: homes, "label": labels}))
+        """Post the number of rows and the labels there are."""
+        yield from super().send(signed, number, shards)
+        yield message(WHOLE, "labels", pa.table({"label": signed["label"].unique()}))
+
+    def eligible(self, rows: Rows) -> Rows:
+        """Return the rows with a label."""
+        return rows.filter(self._labels(rows).is_valid().to_numpy(zero_copy_only=False))
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
-        """Return the rounds fit → sum → thresholds → verdicts."""
+        """Return the rounds sample → fit → sum → thresholds → verdicts."""
 
         def fit(address: str, mail: Mail) -> Iterator[Message]:
             return self._fit(site, mail)
@@ -78,7 +83,8 @@ class DropLabelErrors(Corpus):
             return self._judge(site, home_number(address), mail["thresholds"])
 
         return (
-            Round(("sample", "labels"), fit),
+            *self.draw_rounds(site),
+            Round(("plan", "sample", "labels"), fit),
             Round(("models",), add_up),
             Round(("sums",), self._threshold),
             Round(("thresholds",), judge),
@@ -86,17 +92,17 @@ class DropLabelErrors(Corpus):
 
     def _fit(self, site: Site, mail: Mail) -> Iterator[Message]:
         """Fit one model a fold and store them where every shard can read them."""
-        classes = sorted(mail["labels"]["label"].drop_null().unique().to_pylist())
-        if len(classes) < 2:
+        classes = sorted(mail["labels"]["label"].unique().to_pylist())
+        if len(classes) < 2 or "sample" not in mail:
+            found = ", ".join(map(repr, classes)) or "no label"
             raise ValueError(
-                f"drop_label_errors found {len(classes)} class in the label column; it needs two"
+                f"drop_label_errors found {found}; it needs two labels or more, and vectors that "
+                "are not zero"
             )
-        sample = mail["sample"].sort_by([("hash", "ascending"), (KEY, "ascending")])
-        sample = sample.slice(0, self.fit_rows)
-        labels = class_numbers(sample["label"], classes)
+        sample = drawn_first(mail["sample"], self.fit_rows)
         models = fit_folds(
             matrix(sample["vector"]),
-            labels,
+            class_numbers(sample["label"], classes),
             sample["fold"].to_numpy(),
             self.folds,
             seed=site.chance.seed,
@@ -108,18 +114,20 @@ class DropLabelErrors(Corpus):
             intercept=models.intercept,
             classes=np.array(classes),
         )
-        for number in sorted(set(mail["labels"][HOME].to_pylist())):
+        for number in mail["plan"][HOME].to_pylist():
             yield message(home(number), "models", pa.table({"path": [path]}))
 
     def _sum(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
         """Sum the confidence of each label over one shard."""
         path = told["path"][0].as_py()
-        for _, labels, probabilities in self._probabilities(site, number, path):
-            sums = partial_sums(probabilities, labels)
-            table = pa.table({"class": np.arange(len(sums.rows)), "total": sums.total})
-            table = table.append_column("rows", pa.array(sums.rows))
-            table = table.append_column(HOME, pa.repeat(np.int64(number), len(table)))
-            yield message(WHOLE, "sums", table.append_column("path", pa.repeat(path, len(table))))
+        parts = [partial_sums(p, labels) for _, labels, p in self._found(site, number, path)]
+        if not parts:
+            return
+        sums = reduce(add, parts)
+        n = len(sums.rows)
+        columns = {"class": np.arange(n), "total": sums.total, "rows": sums.rows}
+        columns |= {HOME: np.full(n, number), "path": pa.repeat(path, n)}
+        yield message(WHOLE, "sums", pa.table(columns))
 
     def _threshold(self, address: str, mail: Mail) -> Iterator[Message]:
         """Turn the sums of all shards into one threshold a class."""
@@ -129,47 +137,46 @@ class DropLabelErrors(Corpus):
         bounds = thresholds(
             SelfConfidence(added["total_sum"].to_numpy(), added["rows_sum"].to_numpy())
         )
-        table = pa.table({"threshold": bounds})
-        table = table.append_column("path", pa.repeat(sums["path"][0], len(table)))
-        for number in sorted(set(sums[HOME].to_pylist())):
+        table = pa.table({"threshold": bounds, "path": pa.repeat(sums["path"][0], len(bounds))})
+        for number in np.unique(sums[HOME].to_numpy()).tolist():
             yield message(home(number), "thresholds", table)
 
     def _judge(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
         """Decide on the rows of one shard."""
         path, bounds = told["path"][0].as_py(), told["threshold"].to_numpy()
         classes = site.load(path)["classes"]
-        for keys, labels, probabilities in self._probabilities(site, number, path):
+        for keys, labels, probabilities in self._found(site, number, path):
             issue, suggested = label_issues(probabilities, labels, bounds)
-            if not issue.any():
-                continue
-            at = np.flatnonzero(issue)
+            own = probabilities[np.arange(len(labels)), labels]
+            at = np.flatnonzero(issue & (own <= self.at_most))
             looks = suggested[at]
-            surety = probabilities[at, looks]
+            named = zip(classes[looks], probabilities[at, looks], strict=True)
             verdicts = verdict_table(
                 keys[at],
                 "label_error",
-                value=np.round(probabilities[at, labels[at]], 6),
+                value=np.round(own[at], 6),
                 threshold=np.round(bounds[looks], 6),
-                detail=pa.array(
-                    [f"looks like {classes[c]} ({p:.2f})" for c, p in zip(looks, surety, strict=True)]
-                ),
+                detail=pa.array([f"looks like {c} ({p:.2f})" for c, p in named], pa.string()),
             )
             yield from send_home(verdicts, np.full(len(at), number))
 
-    def _probabilities(
-        self, site: Site, number: int, path: str
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield keys, class numbers and out-of-fold probabilities of one shard's rows."""
+    def _found(self, site: Site, number: int, path: str) -> Iterator[Judged]:
+        """Yield what the models find of the usable rows of one shard, batch by batch."""
         stored = site.load(path)
         models = FoldModels(stored["coef"], stored["intercept"])
-        for rows in site.rows(number):
-            signed = self.sign(rows, site.chance)
-            labels = class_numbers(signed["label"], stored["classes"].tolist())
-            probabilities = predict(models, matrix(signed["vector"]), signed["fold"].to_numpy())
-            yield signed[KEY].to_numpy(), labels, probabilities
+        for batch in site.rows(number):
+            rows, vectors = self.usable(batch, models.coef.shape[2])
+            labels = class_numbers(self._labels(rows), stored["classes"].tolist())
+            yield rows.keys, labels, predict(models, vectors, self._folds(rows, site.chance))
+
+    def _labels(self, rows: Rows) -> pa.Array:
+        return rows.strings(rows.columns.label, "label")
+
+    def _folds(self, rows: Rows, chance: Chance) -> npt.NDArray[np.int64]:
+        return (chance.hashes(rows.ids) % np.uint64(self.folds)).astype(np.int64)
 
 
-def class_numbers(labels: pa.ChunkedArray, classes: list[str]) -> np.ndarray:
-    """Return the position of each label in `classes`, -1 for a null."""
+def class_numbers(labels: pa.Array | pa.ChunkedArray, classes: list[str]) -> npt.NDArray[np.int64]:
+    """Return the position of each label in `classes`, -1 for one that is not there."""
     found = pc.index_in(labels, pa.array(classes, pa.string()))
     return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
 from pipelines.jaccard import distinct, jaccard
 from pipelines.minhash import band_hashes, plan_bands, signatures
-from pipelines.rows import Rows
-from pipelines.steps.pairs import PairDedup
+from pipelines.rows import Mask, Rows
+from pipelines.steps.pairs import PairDedup, Positions, Similarities
 from pipelines.steps.step import Chance
-from pipelines.tokens import Tokens, offsets_of, shingles_of
+from pipelines.tokens import Tokens, UInt64, offsets_of, shingles_of
 
 
 class NearDedup(PairDedup):
@@ -22,8 +21,10 @@ class NearDedup(PairDedup):
     Candidates share a band of their MinHash signatures; each is verified by the exact Jaccard
     similarity of the shingle sets, so nothing is dropped on a sketch alone. Texts joined by
     verified pairs form a cluster, of which one is kept: highest `prefer`, then longest, then
-    smallest id. A text without words is similar to nothing. Six shuffles; 16 bytes a band and row,
-    and the shingles of candidates only. Reason: `near_duplicate`.
+    smallest id. A text without words is similar to nothing; one of fewer words than a shingle is
+    one shingle. Five shuffles: 28 bytes a band and row, the shingles of candidates, and in one
+    place the pairs found (some 100 bytes a duplicate). Reason: `near_duplicate`, with the
+    similarity to the row that is kept, or, in a chain, to the row it is `linked through`.
     """
 
     op: Literal["near_dedup"] = "near_dedup"
@@ -35,7 +36,7 @@ class NearDedup(PairDedup):
     permutations: int = Field(default=128, ge=16, le=1024)
     """Length of a MinHash signature; bands are planned from it and `similarity`."""
 
-    def bands(self, rows: Rows, chance: Chance) -> tuple[np.ndarray, np.ndarray]:
+    def bands(self, rows: Rows, chance: Chance) -> tuple[UInt64, Mask]:
         """Return the band hashes of each text and which texts have words."""
         shingles = shingles_of(rows, self.shingle)
         signature = signatures(shingles, self.permutations, seed=chance.seed)
@@ -47,7 +48,7 @@ class NearDedup(PairDedup):
         sets = distinct(shingles_of(rows, self.shingle))
         return pa.LargeListArray.from_arrays(sets.offsets, sets.hashes)
 
-    def similarities(self, evidence: pa.Array, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    def similarities(self, evidence: pa.Array, left: Positions, right: Positions) -> Similarities:
         """Return the Jaccard similarity of pairs of texts."""
         hashes = evidence.flatten().to_numpy()
         sets = Tokens(hashes, offsets_of(evidence.value_lengths().to_numpy()))

@@ -40,7 +40,7 @@ class Verdicts:
     @property
     def keep(self) -> Mask:
         """Which rows are kept, shape (rows,)."""
-        return self.code == 0
+        return np.asarray(self.code == 0)
 
 
 def within(
@@ -98,9 +98,8 @@ class Chance:
     def hashes(self, ids: pa.Array) -> npt.NDArray[np.uint64]:
         """Return one uniform 64-bit integer a row id, shape (rows,)."""
         salt, digest = self._salt(), xxhash.xxh3_64_intdigest
-        return np.fromiter(
-            (digest(i, salt) for i in ids.cast(pa.binary()).to_pylist()), dtype=np.uint64, count=len(ids)
-        )
+        names = ids.cast(pa.binary()).to_pylist()
+        return np.fromiter((digest(name, salt) for name in names), np.uint64, len(names))
 
     def uniform(self, ids: pa.Array) -> npt.NDArray[np.float64]:
         """Return one number in [0, 1) a row id, shape (rows,)."""

@@ -24,7 +24,12 @@ steps:
     at_most: 9000
 write: {path: out/web}
 """
-NEEDED = {"augment_text": "method: keyboard", "language": "keep: [en]", "sample": "rows: 3"}
+NEEDED = {
+    "drop_columns": "columns: [x]",
+    "augment_text": "method: keyboard",
+    "language": "keep: [en]",
+    "sample": "rows: 3",
+}
 HEAD = "name: web\nread: {format: jsonl, path: x, text: t, label: l}\nwrite: {path: out}\n"
 
 

@@ -124,11 +124,9 @@ def test_samples_digits_are_as_planted(written: Path):
     }
     broken = {note["id"] for note in notes if note["defect"].startswith("file ")}
     for name in broken:
-        with pytest.raises(ValueError, match="bytes|truncated"):
-            decode(train[name])
-    assert all(
-        decode(data).shape == (28, 28, 3) for name, data in train.items() if name not in broken
-    )
+        with pytest.raises(ValueError, match="bytes"):
+            decode(train.pop(name))
+    assert {decode(data).shape for data in train.values()} == {(28, 28, 3)}
     wrong = {note["id"]: note["was"] for note in notes if note["defect"] == "wrong label"}
     assert all(name.split("/")[0] != was for name, was in wrong.items())
     assert len(wrong) == round(0.3 * 500)

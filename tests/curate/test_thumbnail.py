@@ -1,5 +1,6 @@
 import base64
 import io
+import sys
 
 import pytest
 from made_run import picture
@@ -34,3 +35,9 @@ def test_thumbnail_does_not_decode_bombs():
     small = thumbnail(picture((20_000, 3_000), "1"))
     assert small.uri is None
     assert small.caption.endswith("too large for a preview")
+
+
+def test_thumbnail_does_without_pillow(monkeypatch):
+    data = picture()
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert thumbnail(data).caption == "no preview: pip install 'curate-proof[image]'"

@@ -93,5 +93,5 @@ def test_hamming_pairs_come_in_blocks_without_loss(monkeypatch: pytest.MonkeyPat
 
 
 def test_hamming_pairs_refuse_a_distance_that_says_nothing():
-    with pytest.raises(ValueError, match="0..15"):
+    with pytest.raises(ValueError, match=r"0\.\.15"):
         hamming_pairs(np.zeros(2, dtype=np.uint64), 16)

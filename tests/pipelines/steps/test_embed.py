@@ -31,13 +31,11 @@ def test_embed_takes_no_rows_and_another_column_name():
 
 
 def test_embed_needs_what_its_model_needs():
-    assert (Embed().needs, Embed().extra, Embed().imports) == (("text",), None, ())
-    image = Embed(model="image")
-    assert (image.needs, image.extra) == (("image",), "image")
-    assert "cv2" in image.imports
-    assert Embed(model="minilm").extra == "minilm"
-    assert (Embed.needs, Embed.extra, Embed.imports) == ((), None, ())
-    assert pickle.loads(pickle.dumps(image)).needs == ("image",)
+    assert (Embed().roles(), Embed().packages()) == (("text",), (None, ()))
+    image = pickle.loads(pickle.dumps(Embed(model="image")))
+    assert image.roles() == ("image",)
+    assert image.packages()[0] == "image"
+    assert Embed(model="minilm").packages()[0] == "minilm"
 
 
 def test_embed_refuses_dimensions_of_another_model():

@@ -11,6 +11,7 @@ from pipelines.rows import Columns, Rows
 from pipelines.steps.augment_image import AugmentImage, Method
 from pipelines.steps.step import Chance
 
+BINARY = pa.binary()
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
@@ -21,7 +22,7 @@ def encoded(seed: int, kind: str = "PNG", mode: str = "RGB") -> bytes:
     return out.getvalue()
 
 
-def rows_of(images: list[bytes], kind: pa.DataType = pa.binary()) -> Rows:
+def rows_of(images: list[bytes], kind: pa.DataType = BINARY) -> Rows:
     values = [{"bytes": data, "path": "a.png"} for data in images] if kind == STRUCT else images
     table = pa.table(
         {

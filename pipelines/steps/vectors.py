@@ -1,0 +1,175 @@
+"""The shape of every step on vectors: sizes → plan → sample, then what is fitted to the sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.mail import Mail, Message, Round, home, home_number, message
+from pipelines.rows import HOME, KEY, MissingColumn, Rows, whole
+from pipelines.steps.corpus import WHOLE, Corpus, Site, send_home, verdict_table
+from pipelines.steps.step import Chance
+
+Vectors = npt.NDArray[np.float32]
+Int64 = npt.NDArray[np.int64]
+
+_GREATEST = 1e150
+_SLACK = 4.0
+"""Standard deviations by which more rows are drawn than wanted, so that seldom too few are."""
+
+
+class VectorCorpus(Corpus):
+    """A corpus step on a column of vectors that is fitted to a sample of bounded size.
+
+    A sample is the rows with the smallest seeded hashes of their ids, whatever shards they lie in.
+    To know how small, shards first post their sizes; so what moves is the sample alone. Vectors
+    must have as many numbers as most of the corpus: others are dropped as `odd_vector`.
+    """
+
+    column: str = "_embedding"
+    """Column of vectors: made by `embed`, or one that came with the data."""
+
+    def sample_size(self, total: int) -> int:
+        """Return how many of `total` rows the step is fitted to."""
+        raise NotImplementedError
+
+    def described(self, rows: Rows, chance: Chance) -> dict[str, pa.Array]:
+        """Return what the sample needs of each row besides its vector."""
+        return {}
+
+    def eligible(self, rows: Rows) -> Rows:
+        """Return the rows that the step looks at."""
+        return rows
+
+    def sign(self, rows: Rows, chance: Chance) -> pa.Table:
+        """Return key and length of the vector; rows without a vector of numbers raise."""
+        lengths = vector_lengths(rows, self.column)
+        _numbers(rows, self.column)
+        return pa.table({KEY: rows.keys, "dimensions": lengths})
+
+    def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
+        """Post the number of rows by length of the vector."""
+        lengths, rows = np.unique(signed["dimensions"].to_numpy(), return_counts=True)
+        size = {HOME: np.full(len(lengths), number), "dimensions": lengths, "rows": rows}
+        yield message(WHOLE, "size", pa.table(size))
+
+    def draw_rounds(self, site: Site) -> tuple[Round, Round]:
+        """Return the rounds that end with `plan` and the mail of kind `sample` at WHOLE."""
+
+        def draw(address: str, mail: Mail) -> Iterator[Message]:
+            return self._draw(site, home_number(address), mail["draw"])
+
+        return Round(("size",), self._plan), Round(("draw",), draw)
+
+    def usable(self, rows: Rows, dimensions: int) -> tuple[Rows, Vectors]:
+        """Return the eligible rows with vectors of that length, not zero, and the unit vectors."""
+        rows = self.eligible(rows)
+        rows = rows.filter(vector_lengths(rows, self.column) == dimensions)
+        vectors = unit_vectors(rows, self.column, dimensions)
+        able = np.any(vectors != 0, axis=1)
+        return rows.filter(able), vectors[able]
+
+    def _plan(self, address: str, mail: Mail) -> Iterator[Message]:
+        """Fix the length of vectors and the share of rows to draw; tell every shard."""
+        size = mail["size"]
+        lengths, at = np.unique(size["dimensions"].to_numpy(), return_inverse=True)
+        rows = np.bincount(at, weights=size["rows"].to_numpy()).astype(np.int64)
+        homes = np.unique(size[HOME].to_numpy())
+        dimensions, total = (int(lengths[rows.argmax()]), int(rows.max())) if len(rows) else (0, 0)
+        plan = {"dimensions": np.full(len(homes), dimensions), "total": np.full(len(homes), total)}
+        table = pa.table({HOME: homes, **plan})
+        yield message(WHOLE, "plan", table)
+        for i, number in enumerate(homes.tolist()):
+            yield message(home(number), "draw", table.slice(i, 1))
+
+    def _draw(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
+        """Post one shard's part of the sample; drop what has vectors of another length."""
+        dimensions, total = told["dimensions"][0].as_py(), told["total"][0].as_py()
+        size = self.sample_size(total)
+        share = (size + _SLACK * np.sqrt(size)) / max(total, 1)
+        for batch in site.rows(number):
+            rows = self.eligible(batch)
+            lengths = vector_lengths(rows, self.column)
+            odd = lengths != dimensions
+            verdicts = verdict_table(
+                rows.keys[odd], "odd_vector", value=lengths[odd], threshold=dimensions
+            )
+            yield from send_home(verdicts, np.full(len(verdicts), number))
+            drawn = site.chance.uniform(rows.ids) < share
+            mine, vectors = self.usable(rows.filter(drawn), dimensions)
+            if len(mine):
+                columns = {KEY: mine.keys, "draw": site.chance.uniform(mine.ids)}
+                columns |= {"vector": vector_column(vectors), **self.described(mine, site.chance)}
+                yield message(WHOLE, "sample", pa.table(columns))
+
+
+def drawn_first(sample: pa.Table, most: int) -> pa.Table:
+    """Return the `most` rows of the smallest draws, in their order: the same for any shards."""
+    return sample.sort_by([("draw", "ascending"), (KEY, "ascending")]).slice(0, most)
+
+
+def vector_column(vectors: Vectors) -> pa.Array:
+    """Return vectors, shape (rows, dimensions), as a column of fixed-size lists."""
+    flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+
+
+def matrix(column: pa.ChunkedArray) -> Vectors:
+    """Return a column of fixed-size float32 lists as an array, shape (rows, dimensions)."""
+    values = whole(column)
+    flat = values.flatten().to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(flat.reshape(len(values), values.type.list_size), np.float32)
+
+
+def vector_lengths(rows: Rows, column: str) -> Int64:
+    """Return how many numbers the vector of each row has.
+
+    Raises:
+        MissingColumn: no such column, or its values are not lists of numbers.
+        ValueError: a row has no vector.
+    """
+    values = rows.column(column, "vector column")
+    kind = values.type
+    if values.null_count:
+        raise ValueError(f"column {column!r} is null; each row needs a vector")
+    fixed = pa.types.is_fixed_size_list(kind)
+    lists = fixed or pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    inner = kind.value_type if lists else kind
+    numeric = pa.types.is_floating(inner) or pa.types.is_integer(inner) or pa.types.is_null(inner)
+    if not (lists and numeric):
+        raise MissingColumn(
+            f"column {column!r} holds {kind}, not lists of numbers: name a column of vectors, or "
+            "make one with `embed`"
+        )
+    if fixed:
+        lengths = np.full(len(values), kind.list_size, dtype=np.int64)
+    else:
+        lengths = pc.list_value_length(values).to_numpy().astype(np.int64)
+    if not lengths.all():
+        raise ValueError(f"column {column!r} has an empty vector")
+    return lengths
+
+
+def unit_vectors(rows: Rows, column: str, dimensions: int) -> Vectors:
+    """Return the vectors of a column scaled to length 1, shape (rows, dimensions); 0 stays 0.
+
+    Raises:
+        ValueError: a vector has a value that is null or not finite.
+    """
+    vectors = _numbers(rows, column).reshape(len(rows), dimensions)
+    length = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
+    scaled: Vectors = (vectors / np.where(length == 0, 1, length)).astype(np.float32)
+    return scaled
+
+
+def _numbers(rows: Rows, column: str) -> npt.NDArray[np.float64]:
+    """Return all numbers of a column of vectors, one after the other."""
+    flat = rows.column(column).flatten().to_numpy(zero_copy_only=False)
+    numbers = np.asarray(flat, dtype=np.float64)
+    if not (np.abs(numbers) < _GREATEST).all():
+        raise ValueError(f"column {column!r} has a value that is null, NaN, infinite or over 1e150")
+    return numbers

@@ -1,0 +1,112 @@
+"""The same recipe and data give the same bytes, however the work is cut and whoever does it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from in_memory import run_job
+
+from curate.recipe import Recipe
+from curate.run import run_recipe
+from pipelines import plan, spool
+from pipelines.readers.jsonl import Jsonl
+from pipelines.readers.reader import ChunkSize
+
+STEPS = [
+    {"op": "normalize_text"},
+    {"op": "word_count", "at_least": 3},
+    {"op": "exact_dedup", "ignore": ["case"]},
+    {"op": "near_dedup", "similarity": 0.7, "shingle": 2},
+    {"op": "embed", "dimensions": 64},
+    {"op": "semantic_dedup", "similarity": 0.9},
+    {"op": "sample", "fraction": 0.8},
+    {"op": "split"},
+    {"op": "augment_text", "method": "keyboard"},
+]
+WORDS = [f"word{i}" for i in range(31)]
+
+
+def corpus(rows: int) -> list[dict[str, Any]]:
+    """Make rows with exact, near and other duplicates, and columns that come and go."""
+    rng = random.Random(0)
+    made: list[dict[str, Any]] = []
+    for i in range(rows):
+        text = " ".join(rng.choices(WORDS, k=rng.randint(2, 30)))
+        kind = rng.random()
+        if made and kind < 0.3:
+            text = rng.choice(made)["text"]
+            words = text.split()
+            words[rng.randrange(len(words))] = "new"
+            text = (text, text.upper(), " ".join(words), " ".join(reversed(words)))[i % 4]
+        row: dict[str, Any] = {"text": text, "label": rng.choice(["cat", "dog", None])}
+        if kind > 0.9:
+            row["extra"] = rng.choice([1, 2.5, "many", {"of": [1]}, ["x"]])
+        made.append(row)
+    return made
+
+
+@pytest.fixture
+def folder(lines: Callable[..., Path]) -> Path:
+    rows = corpus(400)
+    lines("in/a.jsonl", rows[:150])
+    lines("in/b.jsonl", rows[150:160])
+    lines("in/c.jsonl.gz", rows[160:250])
+    return lines("in/d.jsonl", rows[250:]).parent
+
+
+@pytest.fixture
+def same(recipe: Callable[..., Recipe], folder: Path) -> Recipe:
+    return recipe({"format": "jsonl", "path": str(folder)}, STEPS, write={"shard_size": 50_000})
+
+
+def digests(manifest: dict[str, Any]) -> dict[str, str]:
+    return {entry["file"]: entry["sha256"] for entry in manifest["shards"] + manifest["ledger"]}
+
+
+def test_bytes_do_not_depend_on_tasks_chunks_and_pieces(
+    tmp_path: Path, folder: Path, same: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def outcome(name: str, target: int, size: ChunkSize, **rest: Any) -> dict[str, str]:
+        (tmp_path / name).mkdir()
+        monkeypatch.setitem(plan.read_task.__kwdefaults__, "size", size)
+        read = Jsonl(path=str(folder))
+        done = run_job(
+            tmp_path / name, read, same.steps, target_bytes=target, shard_bytes=50_000, **rest
+        )
+        done.balance()
+        return done.digests
+
+    whole = outcome("whole", 1 << 26, ChunkSize())
+    assert len(whole) == 5
+    assert outcome("rows", 1 << 26, ChunkSize(rows=17)) == whole
+    assert outcome("bytes", 1 << 26, ChunkSize(bytes=1000)) == whole
+    assert outcome("tasks", 3000, ChunkSize()) == whole
+    assert outcome("arrival", 3000, ChunkSize(), shuffle=1) == whole
+    monkeypatch.setattr(spool, "SPOOL_BYTES", 2000)
+    assert outcome("pieces", 2000, ChunkSize(rows=7)) == whole
+    assert len(list((tmp_path / "pieces").rglob("piece.json"))) > 3
+
+
+def test_bytes_do_not_depend_on_the_runner(
+    same: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curate.run.SMALLEST_TASK", 4000)
+    again = same.model_copy(update={"write": same.write.model_copy(update={"overwrite": True})})
+    first = run_recipe(same).manifest
+    assert first["rows"]["dropped"] > 100
+    reasons = first["dropped_by_reason"].keys()
+    assert reasons == {
+        "too_short",
+        "duplicate",
+        "near_duplicate",
+        "semantic_duplicate",
+        "not_sampled",
+    }
+    assert first["rows"]["derived"] > 100
+    assert digests(first) == digests(run_recipe(again).manifest)
+    assert digests(first) == digests(run_recipe(again, workers=2).manifest)
+    assert digests(first) == digests(run_recipe(again, runner="dask", workers=2).manifest)

@@ -1,0 +1,1 @@
+"""Makes `corpus`, the harness of corpus steps, importable from the rooms below."""

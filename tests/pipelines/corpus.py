@@ -1,0 +1,112 @@
+"""Run a corpus step without Beam: rows cut any way into shards and batches, verdicts by id."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from pipelines.keys import pack
+from pipelines.mail import NOTE, PLAN, home_number, is_home, kind_of, open_mail, run_rounds
+from pipelines.rows import ID, KEY, Columns, Rows
+from pipelines.shard import member
+from pipelines.steps.corpus import VERDICT, Corpus, Site
+from pipelines.steps.step import Chance
+
+Cut = Sequence[Sequence[int]]
+"""Batch sizes of each shard; the last batch of the last shard takes what is left."""
+WHOLE_CUT: Cut = ((1 << 30,),)
+
+
+class Verdict(NamedTuple):
+    """Why a row is dropped."""
+
+    reason: str
+    value: float | None
+    threshold: float | None
+    other: str | None
+    detail: str | None
+
+
+@dataclass(frozen=True)
+class MemorySite(Site):
+    """A site whose shards lie in memory."""
+
+    held: dict[int, list[Rows]] = field(default_factory=dict)
+
+    def rows(self, number: int, keys: np.ndarray | None = None) -> Iterator[Rows]:
+        for rows in self.held[number]:
+            fresh = Rows(rows.table, rows.columns)
+            wanted = fresh if keys is None else fresh.filter(member(fresh.keys, keys))
+            if len(wanted):
+                yield wanted
+
+
+def make_rows(ids: Sequence[str] | None = None, order: Sequence[int] | None = None, **columns):
+    """Return rows in `order`; text, image and label columns take their roles."""
+    table = pa.table(columns)
+    names = [f"r{i:05d}" for i in range(len(table))] if ids is None else list(ids)
+    table = table.append_column(ID, pa.array(names, pa.string()))
+    if order is not None:
+        table = table.take(pa.array(order))
+    table = table.append_column(KEY, pa.array(pack(0, np.arange(len(table)))))
+    roles = {role: role for role in ("text", "image", "label") if role in columns}
+    return Rows(table, Columns(**roles))
+
+
+def shards_of(rows: Rows, cut: Cut) -> dict[int, list[Rows]]:
+    """Cut rows into shards of batches; shard numbers have gaps, as those of the engine."""
+    shards: dict[int, list[Rows]] = {}
+    start = 0
+    for number, sizes in enumerate([*cut, (len(rows),)]):
+        for size in sizes:
+            batch = rows.slice(start, size)
+            if len(batch):
+                shards.setdefault(number * 4096, []).append(batch)
+            start += len(batch)
+    return shards
+
+
+def cuts(rows: int) -> st.SearchStrategy[Cut]:
+    """Any way to cut about `rows` rows."""
+    return st.lists(st.lists(st.integers(1, rows), min_size=1, max_size=4), max_size=5)
+
+
+def decide(
+    step: Corpus, rows: Rows, work: object, cut: Cut = WHOLE_CUT, seed: int = 0, arrival: int = 0
+) -> dict[str, Verdict]:
+    """Return the verdicts of a step by row id; `arrival` shuffles the mail of every round."""
+    return decide_and_note(step, rows, work, cut, seed, arrival)[0]
+
+
+def decide_and_note(
+    step: Corpus, rows: Rows, work: object, cut: Cut = WHOLE_CUT, seed: int = 0, arrival: int = 0
+) -> tuple[dict[str, Verdict], int]:
+    """Return the verdicts and the sum of the counts of all notes."""
+    held = shards_of(rows, cut)
+    site = MemorySite(str(work), 0, Chance(seed, 1), len(held), held)
+    mail = []
+    for number, batches in held.items():
+        signed = pa.concat_tables([step.sign(batch, site.chance) for batch in batches])
+        mail += step.send(signed, number, len(held))
+    lot = np.random.default_rng(arrival)
+    for part in step.rounds(site):
+        mail = run_rounds([mail[i] for i in lot.permutation(len(mail))], [part])
+    verdicts: dict[str, Verdict] = {}
+    noted = 0
+    for address, payload in mail:
+        if address == PLAN:
+            noted += sum(open_mail([payload])[NOTE]["count"].to_pylist())
+            continue
+        assert is_home(address), address
+        assert kind_of(payload) == VERDICT, kind_of(payload)
+        name = {}
+        for batch in held[home_number(address)]:
+            name.update(zip(batch.keys.tolist(), batch.ids.to_pylist(), strict=True))
+        for verdict in open_mail([payload])[VERDICT].to_pylist():
+            row_id = name[verdict.pop(KEY)]
+            assert row_id not in verdicts, f"two verdicts on {row_id}"
+            verdicts[row_id] = Verdict(**verdict)
+    return verdicts, noted

@@ -1,0 +1,191 @@
+"""Near-duplicate texts against the Jaccard similarity of all pairs."""
+
+import re
+from collections import Counter, defaultdict
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+import pytest
+from corpus import cuts, decide, decide_and_note, make_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pipelines.steps.pairs
+from pipelines.rows import MissingColumn
+from pipelines.steps.near_dedup import NearDedup
+
+
+@cache
+def documents(count: int = 1000, seed: int = 0) -> tuple[str, ...]:
+    """Half of them originals, half edited copies of any text before them; some short or empty."""
+    rng = np.random.default_rng(seed)
+    vocabulary = [f"w{i}" for i in range(3000)]
+    made: list[list[str]] = []
+    for _ in range(count):
+        kind = rng.random()
+        if kind < 0.5 or len(made) < 5:
+            length = int(rng.choice([0, 1, 3, 5, 8, 40, 90, 150]))
+            made.append([vocabulary[i] for i in rng.integers(0, 3000, length)])
+            continue
+        words = list(made[rng.integers(len(made))])
+        for _ in range(int(rng.integers(0, 1 + len(words) // 20))):
+            words[rng.integers(len(words))] = vocabulary[rng.integers(3000)]
+        made.append(words)
+    return tuple(" ".join(words) for words in made)
+
+
+def shingle_set(text: str, size: int = 5) -> frozenset[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    if len(words) < size:
+        return frozenset([tuple(words)] if words else [])
+    return frozenset(tuple(words[i : i + size]) for i in range(len(words) - size + 1))
+
+
+def similar_pairs(texts) -> dict[tuple[int, int], float]:
+    """Jaccard similarity of all pairs that share a shingle."""
+    sets = [shingle_set(text) for text in texts]
+    holders = defaultdict(list)
+    for i, shingles in enumerate(sets):
+        for shingle in shingles:
+            holders[shingle].append(i)
+    shared = Counter(p for rows in holders.values() for p in combinations(rows, 2))
+    return {(i, j): n / (len(sets[i]) + len(sets[j]) - n) for (i, j), n in shared.items()}
+
+
+@cache
+def truth() -> dict[tuple[int, int], float]:
+    return similar_pairs(documents())
+
+
+def expected_verdicts(texts, pairs, threshold, ids=None) -> dict[str, str]:
+    """{dropped id: kept id}: longest, then smallest id of each component."""
+    ids = ids or [f"r{i:05d}" for i in range(len(texts))]
+    leader = list(range(len(texts)))
+
+    def find(i):
+        while leader[i] != i:
+            i = leader[i]
+        return i
+
+    for (i, j), similarity in pairs.items():
+        if similarity >= threshold:
+            leader[find(i)] = find(j)
+    groups = defaultdict(list)
+    for i in range(len(texts)):
+        groups[find(i)].append(i)
+    dropped = {}
+    for group in groups.values():
+        best, *rest = sorted(group, key=lambda i: (-len(texts[i].encode()), ids[i]))
+        dropped |= {ids[i]: ids[best] for i in rest}
+    return dropped
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.8, 0.95])
+def test_near_dedup_equals_all_pairs(tmp_path, threshold):
+    found = decide(NearDedup(similarity=threshold), make_rows(text=documents()), tmp_path)
+    expected = expected_verdicts(documents(), truth(), threshold)
+    assert len(expected) > 200
+    assert {i: v.other for i, v in found.items()} == expected
+
+
+def test_near_dedup_evidence_is_the_jaccard_similarity_of_the_row_it_names(tmp_path):
+    found = decide(NearDedup(), make_rows(text=documents()), tmp_path)
+    number = {f"r{i:05d}": i for i in range(len(documents()))}
+    chained = 0
+    for row_id, verdict in found.items():
+        assert verdict.reason == "near_duplicate"
+        assert verdict.threshold == 0.8
+        partner = verdict.other
+        if verdict.detail is not None:
+            partner = verdict.detail.removeprefix("linked through ")
+            chained += 1
+            direct = tuple(sorted((number[row_id], number[verdict.other])))
+            assert truth().get(direct, 0) < 0.8
+        pair = tuple(sorted((number[row_id], number[partner])))
+        assert verdict.value == truth()[pair]
+        assert verdict.value >= 0.8
+    assert chained > 0
+
+
+@cache
+def small_verdicts(work: str):
+    return decide(NearDedup(), make_rows(text=documents(120, seed=1)), work)
+
+
+@settings(max_examples=25)
+@given(cuts(60), st.permutations(range(120)), st.integers(0, 9))
+def test_near_dedup_does_not_depend_on_cut_order_or_arrival(tmp_path_factory, cut, order, arrival):
+    work = str(tmp_path_factory.getbasetemp())
+    rows = make_rows(text=documents(120, seed=1), order=order)
+    assert decide(NearDedup(), rows, work, cut, arrival=arrival) == small_verdicts(work)
+
+
+def test_near_dedup_gives_the_same_verdicts_for_any_seed(tmp_path):
+    rows = make_rows(text=documents(120, seed=1))
+    assert decide(NearDedup(), rows, tmp_path, seed=9) == small_verdicts(str(tmp_path))
+
+
+def test_near_dedup_joins_short_texts_only_if_their_words_are_equal(tmp_path):
+    texts = ["Hello, world", "hello WORLD!", "hello", "world hello", "hello world again", "Hello"]
+    found = decide(NearDedup(similarity=0.5), make_rows(text=texts), tmp_path)
+    assert {i: (v.value, v.other) for i, v in found.items()} == {
+        "r00001": (1.0, "r00000"),
+        "r00005": (1.0, "r00002"),
+    }
+
+
+@pytest.mark.parametrize("text", ["", "...", "!!! ???", " \n\t", "😀😀", None])
+def test_near_dedup_never_joins_texts_without_words(tmp_path, text):
+    assert decide(NearDedup(similarity=0.1), make_rows(text=[text, text, text]), tmp_path) == {}
+
+
+def test_near_dedup_reads_scripts_without_spaces(tmp_path):
+    text = "我能吞下玻璃而不伤身体。" * 3 + "今天天气很好我们去公园散步吧"
+    other = "今天天气很好我们去公园散步吧" + "他们昨天在学校里学习了新的东西" * 2
+    rows = make_rows(text=[text, text.replace("。", "！", 1), other])
+    assert list(decide(NearDedup(), rows, tmp_path)) == ["r00001"]
+
+
+LONG = " ".join(f"word{i}" for i in range(60))
+
+
+def test_near_dedup_keeps_the_preferred_then_the_longest_then_the_smallest_id(tmp_path):
+    texts = [LONG, LONG + " more", LONG + " else", LONG]
+    rows = make_rows(ids=["d", "c", "b", "a"], text=texts, score=[None, 1.0, 1.0, 2.0])
+    assert {v.other for v in decide(NearDedup(), rows, tmp_path).values()} == {"b"}
+    assert {v.other for v in decide(NearDedup(prefer="score"), rows, tmp_path).values()} == {"a"}
+
+
+def test_near_dedup_says_what_a_chain_is_linked_through(tmp_path):
+    words = [f"w{i}" for i in range(100)]
+    step = [words[8 * i : 8 * i + 76] for i in range(3)]  # neighbours share 64 of 80 shingles
+    texts = [" ".join([*step[0], "a" * 50]), " ".join(step[1]), " ".join(step[2])]
+    found = decide(NearDedup(similarity=0.75), make_rows(text=texts), tmp_path)
+    assert found["r00001"].detail is None
+    assert found["r00002"].detail == "linked through r00001"
+    assert found["r00002"].other == "r00000"
+    assert found["r00002"].value == pytest.approx(64 / 80)
+
+
+def test_near_dedup_of_nothing_or_one_row(tmp_path):
+    assert decide(NearDedup(), make_rows(text=[LONG]), tmp_path) == {}
+
+
+def test_near_dedup_takes_prefer_for_a_number(tmp_path):
+    with pytest.raises(MissingColumn, match="prefer"):
+        decide(NearDedup(prefer="text"), make_rows(text=[LONG, LONG]), tmp_path)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_near_dedup_caps_large_buckets_says_so_and_still_joins_them(tmp_path, monkeypatch, seed):
+    monkeypatch.setattr(pipelines.steps.pairs, "BUCKET", 4)
+    texts = [LONG] * 30 + [f"{LONG} and {i}" for i in range(30)]
+    texts += [" ".join(f"v{i}x{j}" for j in range(20)) for i in range(5)]
+    order = np.random.default_rng(seed).permutation(len(texts)).tolist()
+    rows = make_rows(text=texts, order=order)
+    found, noted = decide_and_note(NearDedup(), rows, tmp_path, cut=[[7], [20, 3]])
+    assert noted > 0
+    assert len(found) == 59
+    assert {v.other for v in found.values()} == {"r00040"}
+    assert found == decide(NearDedup(), make_rows(text=texts), tmp_path)

@@ -1,0 +1,138 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_rows import PLACES, rows_of
+
+from pipelines.books import Books
+from pipelines.finish import END, _data_orders, finish_rounds, report_shard
+from pipelines.layout import assign
+from pipelines.mail import PLAN, note, run_rounds
+from pipelines.readers.reader import Chunk
+from pipelines.rows import Columns, Rows
+from pipelines.segment import SegmentRun, segments_of
+from pipelines.writer import write_file
+
+SHARDS = st.lists(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 300)), max_size=12),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(SHARDS, st.integers(1, 400))
+def test_every_row_goes_into_one_file_and_no_file_is_empty(
+    shards: list[list[tuple[str, int]]], target: int
+) -> None:
+    tables, found = {}, []
+    for number, rows in enumerate(shards):
+        sizes = pa.table(
+            {
+                "_key": pa.array([number * 100 + i for i in range(len(rows))], pa.int64()),
+                "split": pa.array([split for split, _ in rows], pa.string()),
+                "bytes": pa.array([size for _, size in rows], pa.int64()),
+            }
+        )
+        tables[number] = sizes
+        splits = {}
+        for name in {split for split, _ in rows}:
+            mine = [size for split, size in rows if split == name]
+            splits[name] = {"bytes": sum(mine), "largest": max(mine), "last": mine[-1]}
+        found.append({"number": number, "splits": splits, "sizes": [str(number)]})
+    wanted = {
+        split: [
+            n * 100 + i
+            for n, rows in enumerate(shards)
+            for i, r in enumerate(rows)
+            if r[0] == split
+        ]
+        for split in "ab"
+    }
+    written: dict[str, list[int]] = {"a": [], "b": []}
+    for order in _data_orders(found, target, {}):
+        mine: list[int] = []
+        for number, start, _, _ in order["pieces"]:
+            keys, file = assign(tables[number], order["split"], start, order["room"])
+            mine += keys[file == order["index"]].tolist()
+        assert mine
+        written[order["split"]] += mine
+    assert written == wanted
+
+
+def shard(work: Path, number: int, rows: Rows) -> Any:
+    (only,) = segments_of(())
+    run = SegmentRun(str(work), number, only, 0, Books(PLACES))
+    state = run.start(iter([Chunk(rows.table, [])]), lambda _: Columns(text="text"))
+    return report_shard(str(work), number, 0, state)
+
+
+def test_finish_writes_files_and_says_what_is_in_them(tmp_path: Path) -> None:
+    work = str(tmp_path)
+    messages = [
+        shard(tmp_path, 1, rows_of(["c"], 5, x=["s"])),
+        note("near_dedup", "capped", 2),
+        shard(tmp_path, 0, rows_of(["a", "b"], x=[7, 8])),
+        note("near_dedup", "capped", 3),
+    ]
+    assert {address for address, _ in messages} == {PLAN}
+    assert run_rounds(messages, finish_rounds(work, 1, 1000)) == []
+    written = json.loads((tmp_path / "written.json").read_text())
+    assert [(w["file"], w["rows"]) for w in written] == [
+        ("_curate/ledger/part-00000-of-00001.parquet", 3),
+        ("train/data-00000-of-00001.arrow", 3),
+    ]
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["notes"] == [{"op": "near_dedup", "note": "capped", "count_sum": 5}]
+    assert summary["before"]["rows"] == summary["after"]["rows"] == 3
+    with pa.OSFile(f"{work}/out/train/data-00000-of-00001.arrow") as source:
+        table = pa.ipc.open_stream(source).read_all()
+    assert table.select(["text", "x", "_id"]).to_pydict() == {
+        "text": ["a", "b", "c"],
+        "x": ["7", "8", "s"],
+        "_id": ["a.jsonl#0", "a.jsonl#1", "a.jsonl#5"],
+    }
+    assert list((tmp_path / "writing").iterdir()) == []
+
+
+def test_layout_of_values_that_become_text_is_that_of_text(tmp_path: Path) -> None:
+    many, few = [10**i for i in range(15)], ["x"] * 15
+    texts = [str(n) for n in many]
+    names = []
+    for name, values in (("numbers", many), ("texts", texts)):
+        folder = tmp_path / name
+        messages = [
+            shard(folder, 0, rows_of(["t"] * 15, x=values)),
+            shard(folder, 1, rows_of(["t"] * 15, 20, x=few)),
+        ]
+        run_rounds(messages, finish_rounds(str(folder), 1, 150))
+        written = json.loads((folder / "written.json").read_text())
+        names.append([(w["file"], w["rows"]) for w in written])
+    assert names[0] == names[1]
+    assert len(names[0]) > 5
+
+
+def test_file_that_could_not_be_written_leaves_no_trace_in_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("pipelines.writer._write_ledger", fail)
+    with pytest.raises(OSError, match="full"):
+        write_file(str(tmp_path), 0, {"file": "_curate/ledger/x.parquet", "kind": "ledger"})
+    assert not (tmp_path / "out").exists()
+
+
+def test_end_of_a_run_without_rows_is_an_empty_list(tmp_path: Path) -> None:
+    messages = [shard(tmp_path, 0, rows_of([]))]
+    assert messages[0][0] == PLAN
+    assert END != PLAN
+    run_rounds(messages, finish_rounds(str(tmp_path), 1, 1000))
+    (entry,) = json.loads((tmp_path / "written.json").read_text())
+    assert (entry["rows"], set(entry["fates"].values())) == (0, {0})
+    assert np.all([path.suffix != ".arrow" for path in (tmp_path / "out").rglob("*")])

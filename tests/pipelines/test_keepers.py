@@ -1,0 +1,62 @@
+"""Which of several duplicates is kept."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from corpus import make_rows
+
+from pipelines.keepers import credentials, keeper_order
+from pipelines.rows import KEY, MissingColumn
+
+
+def order(quality, length, ids, groups=None, keys=None) -> list[int]:
+    n = len(ids)
+    table = pa.table(
+        {
+            "quality": pa.array(quality, pa.float64()),
+            "length": length,
+            "id": ids,
+            KEY: list(range(n)) if keys is None else keys,
+        }
+    )
+    return keeper_order(np.array(groups or [0] * n), table).tolist()
+
+
+def test_keeper_is_the_best_then_the_longest_then_of_the_smallest_id():
+    assert order([1, 2, 2, 2, 2], [9, 1, 5, 5, 5], list("aedcb")) == [4, 3, 2, 1, 0]
+
+
+def test_keeper_of_equal_ids_is_the_first_row():
+    assert order([0, 0], [1, 1], ["a", "a"], keys=[7, 3]) == [1, 0]
+
+
+def test_keeper_order_goes_by_group_first():
+    assert order([1, 9, 2, 8], [1] * 4, list("abcd"), groups=[1, 0, 1, 0]) == [1, 3, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (pa.array([None, float("nan"), -5.0, 2.0]), [-np.inf, -np.inf, -5, 2]),
+        (pa.array([None, 1, 2**62 + 1, 0]), [-np.inf, 1, 2.0**62, 0]),
+        (pa.array([True, False, None, True]), [1, 0, -np.inf, 1]),
+        (pa.nulls(4), [-np.inf] * 4),
+    ],
+)
+def test_credentials_rank_null_and_nan_below_all_numbers(values, expected):
+    rows = make_rows(text=["a", "bb", None, "é"], score=values)
+    found = credentials(rows, "score")
+    assert found["quality"].to_pylist() == expected
+    assert found["length"].to_pylist() == [1, 2, 0, 2]
+    assert found["id"].to_pylist() == ["r00000", "r00001", "r00002", "r00003"]
+
+
+@pytest.mark.parametrize("prefer", ["text", "nowhere"])
+def test_credentials_by_a_column_without_numbers_condemn_the_recipe(prefer):
+    with pytest.raises(MissingColumn, match=f"prefer.*{prefer}"):
+        credentials(make_rows(text=["a"]), prefer)
+
+
+def test_credentials_measure_images_and_do_without_content():
+    assert credentials(make_rows(image=[b"abc", None]), None)["length"].to_pylist() == [3, 0]
+    assert credentials(make_rows(v=[1, 2]), None)["length"].to_pylist() == [0, 0]

@@ -1,0 +1,143 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from made_rows import PLACES, rows_of
+
+from pipelines.books import Books
+from pipelines.readers.reader import Bad, Chunk
+from pipelines.rows import ID, KEY, Columns, Rows
+from pipelines.segment import Segment, SegmentRun, differing, segments_of
+from pipelines.shard import load_state, open_rows, read_ledger, read_schema
+from pipelines.steps import STEPS
+from pipelines.steps.corpus import VERDICT_SCHEMA, verdict_table
+
+EXACT, WORDS = STEPS["exact_dedup"](), STEPS["word_count"](at_least=2)
+NORMALIZE = STEPS["normalize_text"]()
+
+
+def test_recipes_are_cut_at_corpus_steps() -> None:
+    parts = segments_of((NORMALIZE, EXACT, WORDS, EXACT, EXACT, NORMALIZE))
+    assert [[n for n, _ in part.row_steps] for part in parts] == [[1], [3], [], [6]]
+    assert [part.corpus and part.corpus[0] for part in parts] == [2, 4, 5, None]
+    assert [part.follows and part.follows[0] for part in parts] == [None, 2, 4, 5]
+    assert [part.rewrites for part in parts] == [True, False, False, True]
+    (only,) = segments_of(())
+    assert (only.corpus, only.follows, only.rewrites) == (None, None, True)
+
+
+def present(names: list[str]) -> Columns:
+    return Columns(
+        text="text" if "text" in names else None, label="label" if "label" in names else None
+    )
+
+
+def chunks(*batches: Rows, bad: list[Bad] | None = None) -> Iterator[Chunk]:
+    yield from (Chunk(rows.table, bad or []) for rows in batches)
+
+
+def run_of(work: Path, segment: Segment, attempt: str = "a") -> SegmentRun:
+    return SegmentRun(str(work), 3, segment, 0, Books(PLACES), attempt=attempt)
+
+
+def test_segment_writes_rows_records_and_figures(tmp_path: Path) -> None:
+    first, second = segments_of((NORMALIZE, EXACT, WORDS))
+    bad = [Bad(int(rows_of([None], 90).keys[0]), "a.jsonl", "line 9", "broken")]
+    run = run_of(tmp_path, first)
+    state = run.start(chunks(rows_of([" a  b ", "a b"]), rows_of(["c"], 5), bad=bad), present)
+    assert state.rows == 3
+    assert state.records == 2
+    assert pa.concat_tables(run.signed)[KEY].to_pylist() == [0, 128, 640]
+    assert [rows.text.to_pylist() for rows in open_rows(str(tmp_path), 3, 0)] == [
+        ["a b", "a b"],
+        ["c"],
+    ]
+
+    verdicts = verdict_table(rows_of(["x"], 1).keys, "duplicate")
+    later = run_of(tmp_path, second)
+    state = later.resume(verdicts)
+    assert [rows.ids.to_pylist() for rows in open_rows(str(tmp_path), 3, 1)] == [["a.jsonl#0"]]
+    assert state.alive is not None
+    assert state.parts == load_state(str(tmp_path), 3, 0).parts
+    tallies = {t.step: (t.entered, t.kept, t.dropped) for t in state.tallies}
+    assert tallies == {2: (0, 2, 1), 3: (2, 1, 1)}
+    ledger = read_ledger(state.ledger).to_pylist()
+    assert len(ledger) == state.records == 5
+    fates = [(r["id"], r["fate"], r["reason"]) for r in ledger if r["fate"] != "quarantined"]
+    assert fates == [
+        ("a.jsonl#0", "kept", None),
+        ("a.jsonl#1", "dropped", "duplicate"),
+        ("a.jsonl#5", "dropped", "too_short"),
+    ]
+
+
+def test_verdict_on_an_unknown_row_is_refused(tmp_path: Path) -> None:
+    first, second = segments_of((EXACT,))
+    run_of(tmp_path, first).start(chunks(rows_of(["a"])), present)
+    with pytest.raises(RuntimeError, match="verdicts on 1 rows; 0 of them are there"):
+        run_of(tmp_path, second).resume(verdict_table(rows_of(["x"], 8).keys, "duplicate"))
+
+
+def test_roles_are_those_of_all_batches(tmp_path: Path) -> None:
+    (only,) = segments_of(())
+    for attempt, order in (("a", (0, 1)), ("b", (1, 0))):
+        batches = rows_of(["a"], 0, label=["x"]), rows_of(["b"], 1)
+        run = run_of(tmp_path, only, attempt)
+        state = run.start(chunks(*(batches[i] for i in order)), present)
+        assert state.columns == Columns(text="text", label="label")
+        schemas = [read_schema(text).names for text in state.schemas]
+        assert sorted(schemas) == [["text", KEY, ID], ["text", "label", KEY, ID]]
+
+
+def test_types_of_rows_that_are_dropped_still_count(tmp_path: Path) -> None:
+    (only,) = segments_of((WORDS,))
+    state = run_of(tmp_path, only).start(chunks(rows_of(["a"], x=["s"])), present)
+    assert state.rows == 0
+    assert state.parts == []
+    assert "x" in read_schema(state.schemas[0]).names
+
+
+def test_columns_that_steps_change_are_noted(tmp_path: Path) -> None:
+    (only,) = segments_of((STEPS["embed"](dimensions=16), STEPS["split"]()))
+    state = run_of(tmp_path, only).start(chunks(rows_of(["a"])), present)
+    assert state.changed == ["_embedding", "_split"]
+    one, other = pa.schema([("a", pa.int64()), ("b", pa.int8())]), pa.schema([("b", pa.int64())])
+    assert differing(one, other) == {"a", "b"}
+    assert differing(one, one) == set()
+
+
+def test_attempts_share_no_file(tmp_path: Path) -> None:
+    (only,) = segments_of(())
+    for attempt in "ab":
+        run_of(tmp_path, only, attempt).start(chunks(rows_of(["a"])), present)
+    names = {path.name for path in (tmp_path / "shards/000000003").iterdir()}
+    kinds = ("rows-0", "ledger", "sizes")
+    assert names == {"s0.json", *(f"s0-{a}-{kind}.arrow" for a in "ab" for kind in kinds)}
+
+
+def test_segment_cut_off_between_files_is_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (only,) = segments_of(())
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.segment.save_state", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_of(tmp_path, only).start(chunks(rows_of(["a"])), present)
+    assert load_state(str(tmp_path), 3, 0) is None
+    run_of(tmp_path, only, "b").start(chunks(rows_of(["a"])), present)
+    assert len(list(open_rows(str(tmp_path), 3, 0))) == 1
+
+
+def test_empty_verdicts_keep_all_rows(tmp_path: Path) -> None:
+    first, second = segments_of((EXACT,))
+    run_of(tmp_path, first).start(chunks(rows_of(["a"])), present)
+    state = run_of(tmp_path, second).resume(VERDICT_SCHEMA.empty_table())
+    assert state.rows == 1
+
+
+def test_column_that_names_output_folders_is_refused(tmp_path: Path) -> None:
+    (only,) = segments_of(())
+    rows = rows_of(["a"], _split=["../../elsewhere"])
+    with pytest.raises(ValueError, match="'_split', which curate keeps for itself"):
+        run_of(tmp_path, only).start(chunks(rows), present)

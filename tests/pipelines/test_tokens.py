@@ -1,0 +1,182 @@
+"""Tokens against the regular expression they stand for; shingles against slices of lists."""
+
+import re
+import unicodedata
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.rows import ID, KEY, Columns, Rows
+from pipelines.tokens import (
+    _UNSPACED,
+    hash_strings,
+    shingles,
+    shingles_of,
+    tokenize,
+    tokens_of,
+    utf8_bytes,
+)
+
+MIXED = st.text(
+    st.one_of(
+        st.characters(codec="utf-8"),
+        st.sampled_from("aAbBzZ_09 .,-'\n\tÄäßéÉΣσςЖжİıẞK漢字かなไทย𐐀𐐨𞤀𞤢😀🏽𝒳²½\u0301\u200d"),
+    ),
+    max_size=40,
+)
+
+
+def alone(char: str) -> bool:
+    point = ord(char)
+    unspaced = any(first <= point <= last for first, last in _UNSPACED)
+    return (unspaced and unicodedata.category(char)[0] in "LMN") or 0x20000 <= point < 0x32400
+
+
+def lower(char: str) -> str:
+    small = char.lower()
+    same = len(small) == 1 and len(small.encode()) == len(char.encode())
+    return small if same else char
+
+
+def words(text: str | None) -> list[str]:
+    """Tokens by the definition, character by character."""
+    found, inside = [], False
+    for char in text or "":
+        if alone(char):
+            found.append(char)
+            inside = False
+        elif char.isalnum() or char == "_":
+            if inside:
+                found[-1] += lower(char)
+            else:
+                found.append(lower(char))
+            inside = True
+        else:
+            inside = False
+    return found
+
+
+def token_lists(texts: list[str | None]) -> list[list[int]]:
+    found = tokenize(pa.array(texts, pa.string()))
+    return [
+        found.hashes[i:j].tolist()
+        for i, j in zip(found.offsets[:-1], found.offsets[1:], strict=True)
+    ]
+
+
+def hash_of(word: str) -> int:
+    """Hash of a word that is lowercase already, by way of another function."""
+    return int(hash_strings(pa.array([word]))[0])
+
+
+@settings(max_examples=300)
+@given(st.lists(st.one_of(st.none(), MIXED), max_size=6))
+def test_tokens_are_the_words_of_the_definition(texts):
+    assert token_lists(texts) == [[hash_of(w) for w in words(t)] for t in texts]
+
+
+@settings(max_examples=300)
+@given(MIXED)
+def test_tokens_equal_the_regular_expression_apart_from_what_is_documented(text):
+    plain = "".join(c for c in text if not alone(c) and lower(c) == c.lower() and c != "Σ")
+    assert words(plain) == re.findall(r"\w+", plain.lower())
+    assert token_lists([plain])[0] == [hash_of(w) for w in re.findall(r"\w+", plain.lower())]
+
+
+def test_tokens_of_scripts_without_spaces_are_characters():
+    assert [len(t) for t in token_lists(["東京タワー", "ราคา 42", "abc東京def", "𠀀𠀁"])] == [
+        5,
+        5,
+        4,
+        2,
+    ]
+
+
+def test_tokens_of_adlam_and_deseret_are_words_without_case():
+    upper, small = token_lists(["𞤀𞤁 𐐀", "𞤢𞤣 𐐨"])
+    assert upper == small
+    assert len(upper) == 2
+
+
+@settings(max_examples=200)
+@given(st.lists(st.text("ab_0é漢", min_size=1, max_size=20), min_size=2, max_size=2))
+def test_token_hashes_are_equal_only_for_equal_tokens(pair):
+    first, second = token_lists(pair)
+    assert (first == second) == (words(pair[0]) == words(pair[1]))
+
+
+def test_token_hashes_do_not_collide_on_many_words():
+    vocabulary = [f"{a}{i}" for i in range(20_000) for a in ("", "w", "a rather long prefix_")]
+    found = {h for hashes in token_lists(vocabulary) for h in hashes}
+    assert len(found) == len({w for text in vocabulary for w in words(text)})
+
+
+@given(st.lists(st.one_of(st.none(), MIXED), max_size=8), st.integers(0, 8), st.integers(0, 8))
+def test_tokens_do_not_depend_on_slices(texts, start, length):
+    array = pa.array(texts, pa.string()).slice(start, length)
+    found = tokenize(array)
+    expected = tokenize(pa.array(array.to_pylist(), pa.string()))
+    assert found.hashes.tolist() == expected.hashes.tolist()
+    assert found.offsets.tolist() == expected.offsets.tolist()
+
+
+def test_tokens_of_nothing():
+    for texts in ([], [None], [""], [None, "", "..."]):
+        found = tokenize(pa.array(texts, pa.string()))
+        assert found.counts.tolist() == [0] * len(texts)
+
+
+@given(st.lists(MIXED, max_size=6), st.data())
+def test_tokens_filter_keeps_those_of_the_texts_that_stay(texts, data):
+    keep = np.array([data.draw(st.booleans()) for _ in texts], dtype=bool)
+    kept = [t for t, k in zip(texts, keep, strict=True) if k]
+    found = tokenize(pa.array(texts, pa.string())).filter(keep)
+    expected = tokenize(pa.array(kept, pa.string()))
+    assert found.hashes.tolist() == expected.hashes.tolist()
+    assert found.offsets.tolist() == expected.offsets.tolist()
+
+
+WORDS = st.lists(st.lists(st.sampled_from("abcd"), max_size=8), max_size=6)
+
+
+@given(WORDS, st.integers(1, 6))
+def test_shingles_are_equal_where_windows_are(texts, size):
+    found = shingles(tokenize(pa.array([" ".join(t) for t in texts], pa.string())), size)
+    windows = []
+    for text in texts:
+        if len(text) < size:
+            windows.append([tuple(text)] if text else [])
+        else:
+            windows.append([tuple(text[i : i + size]) for i in range(len(text) - size + 1)])
+    assert found.counts.tolist() == [len(w) for w in windows]
+    flat = [w for text in windows for w in text]
+    meaning = dict(zip(found.hashes.tolist(), flat, strict=True))
+    assert [meaning[h] for h in found.hashes.tolist()] == flat
+    assert len(meaning) == len(set(flat))
+
+
+def test_views_are_computed_once_and_follow_a_filter():
+    table = pa.table({"t": ["a b c", "d e"], KEY: [0, 1], ID: ["x", "y"]})
+    rows = Rows(table, Columns(text="t"))
+    assert tokens_of(rows) is tokens_of(rows)
+    shingles_of(rows, 2)
+    kept = rows.filter(np.array([False, True]))
+    assert tokens_of(kept).counts.tolist() == [2]
+    assert shingles_of(kept, 2).counts.tolist() == [1]
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=30)), max_size=10))
+def test_hash_strings_is_equal_for_equal_strings_alone(strings):
+    hashes = hash_strings(pa.array(strings, pa.string())).tolist()
+    known = {}
+    for text, found in zip(strings, hashes, strict=True):
+        assert known.setdefault(text or "", found) == found
+    assert len(set(known.values())) == len(known)
+
+
+def test_utf8_bytes_of_a_slice_start_at_zero():
+    raw, offsets = utf8_bytes(pa.array(["abc", None, "dé"]).slice(1))
+    assert bytes(raw) == "dé".encode()
+    assert offsets.tolist() == [0, 0, 3]

@@ -1,0 +1,113 @@
+"""The README is run as it stands: its commands, its code, its generated parts."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+
+QUICK, REST = blocks("sh")[0].splitlines(), blocks("sh")[1].splitlines()
+
+
+def without_setup(line: str) -> list[str]:
+    """Cut a command line at && and leave out what makes the environment the tests run in."""
+    parts = [part.strip() for part in line.split(" && ")]
+    return [p for p in parts if "-m venv" not in p and "pip install" not in p]
+
+
+def run(command: str, folder: Path) -> str:
+    scripts = Path(sys.executable).parent
+    command = command.replace(".venv/bin/", "")
+    environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A folder in which the README's commands find the recipes."""
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / "recipes").symlink_to(ROOT / "recipes")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def quick_start(checkout):
+    return [run(command, checkout) for command in without_setup(QUICK[0])]
+
+
+def test_first_command_ends_with_table_report_and_verdict(quick_start, checkout):
+    for name, said in zip(("quickstart-text", "quickstart-images"), quick_start[1:], strict=True):
+        assert "rows in = " in said
+        assert (checkout / "out" / name / "_curate/report.html").stat().st_size > 10_000
+        assert re.search(r"accuracy [\d.]+ % against [\d.]+ %", said.splitlines()[-1])
+
+
+@pytest.mark.usefixtures("quick_start")
+def test_other_commands_run(checkout):
+    for command in REST:
+        run(command, checkout)
+
+
+def test_second_command_runs_the_tests_and_is_what_ci_runs():
+    assert without_setup(QUICK[1])[-1].startswith(".venv/bin/pytest")
+    assert "sed -n 2p" in (ROOT / ".ci/run").read_text()
+
+
+def test_step_example_works(tmp_path):
+    step, test = blocks("python")
+    (tmp_path / "shouting.py").write_text(step)
+    (tmp_path / "test_shouting.py").write_text(test)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shouting.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_package_of_ones_own_brings_an_operator(tmp_path):
+    (tmp_path / "shouting.py").write_text(blocks("python")[0])
+    about = tmp_path / "shouting-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: shouting\nVersion: 1\n")
+    points = blocks("toml")[0].replace('[project.entry-points."curate.steps"]', "[curate.steps]")
+    (about / "entry_points.txt").write_text(points.replace('"', ""))
+    done = subprocess.run(
+        [sys.executable, "-m", "curate", "ops", "shouting"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert "Drop texts written in capitals." in done.stdout, done.stderr
+
+
+def test_generated_parts_are_up_to_date():
+    done = subprocess.run(
+        [sys.executable, "benchmarks/readme.py", "--check"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_recipe_example_is_valid(tmp_path):
+    (tmp_path / "web.yaml").write_text(blocks("yaml")[0])
+    assert "ok" in run("curate validate web.yaml", tmp_path)
