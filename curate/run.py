@@ -139,11 +139,20 @@ def _work_folder(out: str, recipe: Recipe, plan: ReadPlan) -> str:
         "recipe": recipe.model_dump(mode="json", include={"seed", "read", "steps", "write"}),
         "input": plan.fingerprint(),
         "tasks": len(plan.tasks),
-        "version": metadata.version(DISTRIBUTION),
+        "code": _code_digest(),
     }
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
     folder, _, name = out.rpartition("/")
     return f"{folder}/.{name}.work-{digest}"
+
+
+def _code_digest() -> str:
+    """Return a hash of the code of the data path: what another version left is not taken up."""
+    folder = Path(engine.__file__).parent
+    digest = hashlib.sha256(metadata.version(DISTRIBUTION).encode())
+    for source in sorted(folder.rglob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 
 def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: dict[str, Any]) -> dict[str, Any]:
