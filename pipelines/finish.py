@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import uuid
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,8 @@ from pipelines.layout import LEDGER_ROWS, OutputSchema, merged_columns, plan_sch
 from pipelines.ledger import Tally
 from pipelines.mail import NOTE, PLAN, Mail, Message, Round, message
 from pipelines.profile import Profile
-from pipelines.rows import Rows
+from pipelines.readers.schema import merge_schemas
+from pipelines.rows import ID, KEY, MissingColumn, Rows
 from pipelines.shard import (
     State,
     done_state,
@@ -50,6 +52,7 @@ def report_shard(work: str, number: int, segment: int, state: State) -> Message:
         "sizes": state.sizes,
         "ledger": state.records,
         "read": states[0].schemas,
+        "missing": states[0].missing,
         "left": list(dict.fromkeys(write_schema(part_schema(part)) for part in state.parts)),
         "changed": sorted({name for one in states for name in one.changed}),
         "columns": vars(state.columns),
@@ -111,6 +114,8 @@ def plan_output(work: str, segments: int, mail: Mail, shard_bytes: int) -> Itera
         _add(tallies, shard["tallies"])
         before.merge(shard["before"])
         after.merge(shard["after"])
+    if before.rows:
+        _check_named(shards)
     output = plan_schema(
         _schemas(shards, "read"),
         _schemas(shards, "left"),
@@ -140,6 +145,20 @@ def plan_output(work: str, segments: int, mail: Mail, shard_bytes: int) -> Itera
     for order in orders:
         yield message(f"write:{order['file']}", "order", _json_table(order))
     yield message(END, "nothing")
+
+
+def _check_named(shards: list[dict[str, Any]]) -> None:
+    """Refuse a recipe that names a column no record has: only now have all been seen."""
+    for name in shards[0]["missing"]:
+        if all(name in shard["missing"] for shard in shards):
+            have = merge_schemas(_schemas(shards, "read")).names
+            names = [n for n in have if n not in (KEY, ID)]
+            near = difflib.get_close_matches(name, names, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            raise MissingColumn(
+                f"a step names the column {name!r}, which no record has; there are: "
+                f"{', '.join(names)}{meant}"
+            )
 
 
 def _schemas(shards: list[dict[str, Any]], name: str) -> list[pa.Schema]:

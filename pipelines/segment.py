@@ -29,7 +29,10 @@ from pipelines.shard import (
     write_table,
 )
 from pipelines.steps.corpus import Corpus
-from pipelines.steps.step import Chance, Filter, Step
+from pipelines.steps.step import Chance, Filter, Map, Step
+
+COLUMN_OPTIONS = ("column", "columns", "by", "group", "prefer")
+"""Options of steps that name columns."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Segment:
     follows: tuple[int, Corpus] | None
     """The corpus step whose verdicts this segment starts with, None for the first."""
     first_copies: dict[int, int]
+    named: tuple[str, ...] = ()
+    """Columns of the input that steps name; null in a batch of records that lack them."""
 
     @property
     def rewrites(self) -> bool:
@@ -54,16 +59,31 @@ def segments_of(steps: tuple[Step, ...]) -> list[Segment]:
     segments: list[Segment] = []
     row_steps: list[tuple[int, Step]] = []
     follows: tuple[int, Corpus] | None = None
-    copies = first_copies(steps)
+    copies, named = first_copies(steps), named_columns(steps)
     for number, step in enumerate(steps, start=1):
         if isinstance(step, Corpus):
             here = (number, step)
-            segments.append(Segment(len(segments), tuple(row_steps), here, follows, copies))
+            segments.append(Segment(len(segments), tuple(row_steps), here, follows, copies, named))
             row_steps, follows = [], here
         else:
             row_steps.append((number, step))
-    segments.append(Segment(len(segments), tuple(row_steps), None, follows, copies))
+    segments.append(Segment(len(segments), tuple(row_steps), None, follows, copies, named))
     return segments
+
+
+def named_columns(steps: tuple[Step, ...]) -> tuple[str, ...]:
+    """Return the columns that steps name and no earlier step adds."""
+    named: dict[str, None] = {}
+    added: set[str] = set()
+    for step in steps:
+        if isinstance(step, Map):
+            added.update(getattr(step, "adds", ()))
+            added.add(getattr(step, "column", ""))
+        for option in COLUMN_OPTIONS:
+            value = getattr(step, option, None) or ()
+            names = (value,) if isinstance(value, str) else value
+            named |= dict.fromkeys(name for name in names if name not in added)
+    return tuple(named)
 
 
 @dataclass
@@ -117,10 +137,17 @@ class SegmentRun:
                 # A batch without a column that has a role is not a shard without it.
                 mine = columns([name for name in table.column_names if name not in (KEY, ID)])
                 self.columns = merged_columns([self.columns, mine])
-                rows = Rows(table, self.columns)
+                rows = Rows(self._with_named(table), self.columns)
                 self.before.add(rows)
             if len(rows):
                 yield rows
+
+    def _with_named(self, table: pa.Table) -> pa.Table:
+        """Add the columns that none of these records has: others may, wherever batches are cut."""
+        for name in self.segment.named:
+            if name not in table.column_names:
+                table = table.append_column(name, pa.nulls(len(table)))
+        return table
 
     def _survive(self, verdicts: pa.Table, number: int, step: Corpus) -> Iterator[Rows]:
         """Yield the rows that a corpus step keeps; each verdict must find its row."""
@@ -195,6 +222,8 @@ class SegmentRun:
 
     def _save(self, state: State, previous: State | None) -> None:
         state.schemas = [write_schema(schema) for schema in self.schemas]
+        seen = {name for schema in self.schemas for name in schema.names}
+        state.missing = [] if previous else [n for n in self.segment.named if n not in seen]
         state.changed = sorted(self.changed)
         state.tallies = list(self.books.tallies.values())
         state.before, state.after = self.before.to_dict(), self.after.to_dict()

@@ -32,6 +32,8 @@ class State:
     columns: Columns
     schemas: list[str] = field(default_factory=list)
     """Schemas of the batches that entered the first segment, as `write_schema` returns them."""
+    missing: list[str] = field(default_factory=list)
+    """Columns that steps name and no batch had, in the first segment."""
     changed: list[str] = field(default_factory=list)
     """Columns that steps added, removed or gave another type, in this segment."""
     parts: list[str] = field(default_factory=list)

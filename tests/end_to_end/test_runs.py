@@ -40,6 +40,36 @@ def test_limit_reads_the_first_records(
     assert read_shards(tmp_path / "out/train")["text"].to_pylist() == wanted
 
 
+def test_column_that_few_records_have_can_be_named(
+    recipe: Callable[..., Recipe], lines: Make, tmp_path: Path
+) -> None:
+    lines("in/a.jsonl", [{"text": "same", "score": 1}, {"text": "same", "score": 3, "by": "me"}])
+    path = lines("in/b.jsonl", [{"text": "same"}, {"text": "other"}]).parent
+    steps = [
+        {"op": "exact_dedup", "prefer": "score"},
+        {"op": "sample", "rows": 5, "by": "by"},
+        {"op": "drop_columns", "columns": ["by"]},
+    ]
+    given = recipe({"format": "jsonl", "path": str(path)}, steps)
+    for name, target in (("one", 1 << 26), ("many", 10)):
+        (tmp_path / name).mkdir()
+        outcome = run_job(tmp_path / name, given.read, given.steps, target_bytes=target)
+        outcome.balance()
+        assert outcome.rows().to_pydict() == {
+            "text": ["same", "other"],
+            "score": [3, None],
+            "_id": [f"a.jsonl#{len(json.dumps({'text': 'same', 'score': 1})) + 1}", "b.jsonl#17"],
+        }
+
+
+def test_column_that_no_record_has_is_refused(
+    recipe: Callable[..., Recipe], read: dict[str, Any]
+) -> None:
+    steps = [{"op": "exact_dedup", "columns": ["txt"]}]
+    with pytest.raises(ValueError, match=r"'txt', which no record has.*did you mean 'text'"):
+        run_recipe(recipe(read, steps))
+
+
 def test_output_that_is_there_is_replaced_only_when_asked(
     recipe: Callable[..., Recipe], read: dict[str, Any], tmp_path: Path
 ) -> None:

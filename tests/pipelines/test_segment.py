@@ -8,7 +8,13 @@ from made_rows import PLACES, rows_of
 from pipelines.books import Books
 from pipelines.readers.reader import Bad, Chunk
 from pipelines.rows import ID, KEY, Columns, Rows
-from pipelines.segment import Segment, SegmentRun, differing, segments_of
+from pipelines.segment import (
+    Segment,
+    SegmentRun,
+    differing,
+    named_columns,
+    segments_of,
+)
 from pipelines.shard import load_state, open_rows, read_ledger, read_schema
 from pipelines.steps import STEPS
 from pipelines.steps.corpus import VERDICT_SCHEMA, verdict_table
@@ -141,3 +147,25 @@ def test_column_that_names_output_folders_is_refused(tmp_path: Path) -> None:
     rows = rows_of(["a"], _split=["../../elsewhere"])
     with pytest.raises(ValueError, match="'_split', which curate keeps for itself"):
         run_of(tmp_path, only).start(chunks(rows), present)
+
+
+def test_named_columns_are_those_the_input_must_have() -> None:
+    steps = (
+        STEPS["exact_dedup"](columns=("url", "title"), prefer="score"),
+        STEPS["embed"](),
+        STEPS["semantic_dedup"](),
+        STEPS["sample"](rows=1, by="label"),
+        STEPS["split"](group="author"),
+    )
+    assert named_columns(steps) == ("url", "title", "score", "label", "author")
+    assert named_columns(steps[2:3]) == ("_embedding",)
+
+
+def test_batch_without_a_named_column_has_nulls_in_it(tmp_path: Path) -> None:
+    (only,) = segments_of((STEPS["split"](group="author"),))
+    batches = rows_of(["a"], author=["me"]), rows_of(["b"], 1)
+    state = run_of(tmp_path, only).start(chunks(*batches), present)
+    assert state.missing == []
+    assert state.rows == 2
+    state = run_of(tmp_path, only, "b").start(chunks(rows_of(["b"])), present)
+    assert state.missing == ["author"]
