@@ -29,7 +29,7 @@ def store(outputs: list[Path]) -> None:
     """Keep the manifest's rows and the proof's figures of each run."""
     for out in outputs:
         manifest = json.loads((out / "_curate/manifest.json").read_bytes())
-        proof = json.loads((out / "_curate/proof/result.json").read_bytes())
+        proof = json.loads((out.with_name(f"{out.name}.proof") / "result.json").read_bytes())
         kept = {
             "name": manifest["name"],
             "created": manifest["created"],

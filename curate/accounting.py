@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-QUARANTINE_REASONS = frozenset({"unreadable", "raised"})
+from pipelines.ledger import RAISED, UNREADABLE
+
+QUARANTINE_REASONS = frozenset({UNREADABLE, RAISED})
 """Reasons of rows that could not be read or processed; all others are reasons to drop."""
 
 

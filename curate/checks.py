@@ -8,13 +8,10 @@ from typing import Any
 
 from curate.errors import Problem, did_you_mean
 from curate.fieldtypes import arms, plain
-from pipelines.rows import ID, SPLIT
+from pipelines.rows import DEFAULT_SPLIT, ID
 from pipelines.steps.step import Derive, Map, Step
 
 DISTRIBUTION = "curate-proof"
-
-COLUMN_OPTIONS = ("column", "columns", "by", "group", "embedding")
-"""Options that name columns a step reads."""
 
 FIXED_COLUMNS = {"text": ("text",)}
 """Roles of the formats whose columns are the same for every input."""
@@ -31,7 +28,7 @@ def whole_recipe(read: Any, steps: Steps, union: Any) -> list[Problem]:
         steps: the steps.
         union: type of a step, to name the op that would add a missing column.
     """
-    problems = [*_order(steps), *_columns(steps, union)]
+    problems = [*_order(steps), *_splits(steps), *_columns(steps, union)]
     if read is not None:
         problems += _packages(read, ("read",))
     for position, step in enumerate(steps):
@@ -54,6 +51,20 @@ def _order(steps: Steps) -> Iterator[Problem]:
                 ("steps", position),
                 f"{step.op} must stand before augmentation ({op}, step {number}): "
                 f"rows are derived from rows that stay; move it above step {number}",
+            )
+
+
+def _splits(steps: Steps) -> Iterator[Problem]:
+    """Only the training split is augmented, so a recipe that splits and augments needs one."""
+    shares: dict[str, float] = {}
+    for position, step in enumerate(steps):
+        if step is not None and step.op == "split":
+            shares = getattr(step, "shares", {})
+        elif isinstance(step, Derive) and shares and DEFAULT_SPLIT not in shares:
+            yield Problem(
+                ("steps", position),
+                f"{step.op} augments the split {DEFAULT_SPLIT!r} only, and `split` makes "
+                f"{', '.join(shares)}; call one of them {DEFAULT_SPLIT}",
             )
 
 
@@ -81,26 +92,12 @@ def _columns(steps: Steps, union: Any) -> Iterator[Problem]:
                     ("steps", position, name),
                     f"no step before it adds the column {column!r}{advice}",
                 )
-        added.update(added_columns(step))
-
-
-def added_columns(step: Step) -> tuple[str, ...]:
-    """Return the columns a step adds: `column` of a map, the split of `split`."""
-    if step.op == "split":
-        return (SPLIT,)
-    column = getattr(step, "column", None)
-    return (column,) if isinstance(step, Map) and isinstance(column, str) else ()
+        added.update(step.adds())
 
 
 def _used(step: Step) -> Iterator[tuple[str, str]]:
-    """Yield (option, column) for each column with our prefix that a step judges rows by."""
-    if isinstance(step, Map):
-        return
-    for name in COLUMN_OPTIONS:
-        value = getattr(step, name, None)
-        for column in (value,) if isinstance(value, str) else value or ():
-            if str(column).startswith("_") and column != ID:
-                yield name, column
+    """Yield (option, column) for each column with our prefix that a step needs."""
+    yield from ((o, name) for o, name in step.names() if name.startswith("_") and name != ID)
 
 
 def makers_of(column: str, union: Any) -> list[str]:
@@ -109,7 +106,7 @@ def makers_of(column: str, union: Any) -> list[str]:
     for arm in arms(union):
         model = plain(arm)
         op = str(model.model_fields["op"].default)
-        if column in added_columns(model.model_construct(op=op)):
+        if column in model.model_construct(op=op).adds():
             found.append(op)
     return found
 

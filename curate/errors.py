@@ -37,7 +37,14 @@ class RunFailed(RuntimeError):
 class TooManyQuarantined(RunFailed):
     """More rows could not be read or processed than the recipe's `max_quarantined` allows."""
 
-    def __init__(self, quarantined: int, rows: int, budget: float, culprits: Sequence[str]) -> None:
+    def __init__(
+        self,
+        quarantined: int,
+        rows: int,
+        budget: float,
+        culprits: Sequence[str],
+        place: str | None = None,
+    ) -> None:
         """Say how far past the budget the run is.
 
         Args:
@@ -45,8 +52,10 @@ class TooManyQuarantined(RunFailed):
             rows: rows read.
             budget: the recipe's `max_quarantined`, a count or a fraction.
             culprits: the first few, each as `file: where: error`.
+            place: where the output was put aside, with its ledger.
         """
-        super().__init__(quarantined, rows, budget, tuple(culprits))
+        super().__init__(quarantined, rows, budget, tuple(culprits), place)
+        self.place = place
         self.quarantined = quarantined
         self.rows = rows
         self.budget = budget
@@ -63,6 +72,8 @@ class TooManyQuarantined(RunFailed):
         lines += [f"  {culprit}" for culprit in self.culprits]
         if self.quarantined > len(self.culprits):
             lines.append(f"  … and {self.quarantined - len(self.culprits):,} more")
+        if self.place:
+            lines.append(f"the output was put aside, with its ledger: {self.place}")
         return "\n".join(lines)
 
 

@@ -77,7 +77,7 @@ class Entry:
         return ": ".join(filter(None, (said, place, self.error)))
 
     def _derived(self) -> str:
-        return f"derived at {self._step()} from {self.other}{self._in_split()}"
+        return f"derived from {self.other}{self._in_split()}"
 
     def _step(self) -> str:
         return " ".join(filter(None, (f"step {self.step}", self.op)))

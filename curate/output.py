@@ -10,6 +10,8 @@ from typing import Any
 from pipelines import files
 from pipelines.features import state_json
 
+MANIFEST = "_curate/manifest.json"
+
 
 def write_dataset_files(
     out: str, written: list[dict[str, Any]], features: dict[str, Any]
@@ -39,6 +41,31 @@ def write_dataset_files(
         write_json(f"{out}/{split}/dataset_info.json", {"features": features})
     write_json(f"{out}/dataset_dict.json", {"splits": sorted(shards)})
     return {split: sum(s["rows"] for s in shards[split]) for split in sorted(shards)}
+
+
+def place_output(source: str, target: str) -> None:
+    """Move a finished folder to its place; what was there goes only once the new one stands.
+
+    A rename on disks. An object store copies object by object, so there the manifest comes last:
+    an output without one is not complete.
+    """
+    aside = f"{target}.replaced"
+    files.remove_tree(aside)
+    if files.exists(target):
+        files.rename(target, aside)
+    manifest = b""
+    if files.is_remote(target):
+        manifest = files.read_bytes(f"{source}/{MANIFEST}")
+        files.remove_file(f"{source}/{MANIFEST}")
+    try:
+        files.rename(source, target)
+    except BaseException:
+        if files.exists(aside):
+            files.rename(aside, target)
+        raise
+    if manifest:
+        files.write_bytes_atomically(f"{target}/{MANIFEST}", manifest)
+    files.remove_tree(aside)
 
 
 def write_json(path: str, value: Any) -> None:

@@ -16,8 +16,9 @@ from curate.run import run_recipe
 from pipelines import files
 from pipelines.readers import Read
 
-PROOF = "_curate/proof"
-"""Where the proof of an output lies, below it."""
+PROOF = ".proof"
+"""The proof of the output `out` lies in `out.proof`, beside it: replacing an output must not erase
+what was planned and run before, and the test data stays out of what is published."""
 
 CONTENT = {"text_classification": "text", "image_classification": "image"}
 """Role of the column each task learns from."""
@@ -56,7 +57,7 @@ def prove_recipe(recipe: Recipe, *, progress: Tell | None = None) -> Proof:
         raise ValueError("the recipe has no `prove` section; add `prove: {task: …, test: …}`")
     curated = Path(recipe.write.path)
     manifest = _manifest_of(curated, recipe)
-    place = curated / PROOF
+    place = curated.with_name(curated.name + PROOF)
     columns = manifest["columns"]
     names: dict[str, str | None] = {
         role: getattr(asked, role) or columns.get(role) or role

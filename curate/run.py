@@ -5,29 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from curate.card import dataset_card
 from curate.errors import RunFailed, TooManyQuarantined
-from curate.examples import examples
-from curate.output import write_dataset_files, write_json, write_text
+from curate.examples import Ledger, examples, quarantined
+from curate.manifest import About, build_manifest, versions
+from curate.output import place_output, write_dataset_files, write_json, write_text
 from curate.recipe import Recipe, quarantine_budget, recipe_yaml
 from curate.report import render_report
 from pipelines import engine, files
-from pipelines.account import balance
+from pipelines.account import Unbalanced
 from pipelines.plan import TASK_BYTES, ReadPlan, fetch, make_plan
-from pipelines.spool import PLAN_FILE
+from pipelines.spool import PLAN_FILE, SPOOL_BYTES, task_of
 
-DISTRIBUTION = "curate-proof"
+CULPRITS = 5
+"""Quarantined rows named when there are too many."""
 SMALLEST_TASK = 8 << 20
 BYTES_A_PROCESS = 1 << 30
 """Input for which one more local process pays for its start."""
@@ -39,9 +36,9 @@ Progress = Callable[[str], None]
 class RunResult:
     """Where a run's output is and what it did."""
 
-    out: Path
+    out: str
     manifest: dict[str, Any]
-    report: Path
+    report: str
 
 
 def run_recipe(
@@ -95,6 +92,7 @@ def run_recipe(
         work=work,
         tasks=len(plan.tasks),
         spools=any(task.spool for task in plan.tasks),
+        shards=sum(recipe.read.expanded(file) for file in plan.files) // SPOOL_BYTES,
         required=required_roles(recipe),
         shard_bytes=recipe.write.shard_size,
     )
@@ -102,7 +100,7 @@ def run_recipe(
     options = [f"--{name}={value}" for name, value in recipe.run.options.items()]
     engine.run(job, runner, workers, [*options, *runner_options])
     tell("checking the balance and writing the report")
-    about = {"runner": runner, "workers": workers, "started": start}
+    about = About(runner, workers, start)
     manifest = _finish(recipe, plan, work, about)
     return _publish(recipe, out, work, manifest)
 
@@ -137,11 +135,12 @@ def _work_folder(out: str, recipe: Recipe, plan: ReadPlan) -> str:
     """Return the folder of this run: another recipe, input or cut of it is another folder."""
     decides = {
         "recipe": recipe.model_dump(mode="json", include={"seed", "read", "steps", "write"}),
-        "input": plan.fingerprint(),
-        "tasks": len(plan.tasks),
+        "input": plan.fingerprint,
+        "cut": [[(p.file, p.start, p.stop) for p in task.pieces] for task in plan.tasks],
+        "versions": versions(),
         "code": _code_digest(),
     }
-    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
     folder, _, name = out.rpartition("/")
     return f"{folder}/.{name}.work-{digest}"
 
@@ -149,56 +148,27 @@ def _work_folder(out: str, recipe: Recipe, plan: ReadPlan) -> str:
 def _code_digest() -> str:
     """Return a hash of the code of the data path: what another version left is not taken up."""
     folder = Path(engine.__file__).parent
-    digest = hashlib.sha256(metadata.version(DISTRIBUTION).encode())
+    digest = hashlib.sha256()
     for source in sorted(folder.rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 
 
-def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: dict[str, Any]) -> dict[str, Any]:
+def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: About) -> dict[str, Any]:
     """Check the balance, write all files around the shards; returns the manifest."""
+    out = f"{work}/out"
+    source = recipe_yaml(recipe)
     summary = json.loads(files.read_bytes(f"{work}/summary.json"))
     written = json.loads(files.read_bytes(f"{work}/written.json"))
-    rows, steps = balance(summary["steps"], recipe.steps, written)
-    out = f"{work}/out"
-    features = engine.output_features(summary)
-    splits = write_dataset_files(out, written, features)
-    source = recipe_yaml(recipe)
-    reasons: dict[str, int] = {}
-    for step in steps:
-        for reason, count in step["reasons"].items():
-            if reason not in ("unreadable", "raised"):
-                reasons[reason] = reasons.get(reason, 0) + count
-    manifest = {
-        "name": recipe.name,
-        "tool": {"name": "curate", "version": metadata.version(DISTRIBUTION)},
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "rows": rows,
-        "steps": steps,
-        "dropped_by_reason": dict(sorted(reasons.items())),
-        "splits": splits,
-        "shards": [w for w in written if not w["file"].startswith("_curate/")],
-        "ledger": [w for w in written if w["file"].startswith("_curate/")],
-        "columns": summary["columns"],
-        "features": features,
-        "profile": {"before": summary["before"], "after": summary["after"]},
-        "notes": summary["notes"],
-        "declared": list(recipe.notes),
-        "recipe": {"sha256": hashlib.sha256(source.encode()).hexdigest(), "file": "recipe.yaml"},
-        "input": {
-            "fingerprint": plan.fingerprint(),
-            "files": len(plan.files),
-            "bytes": sum(file.size for file in plan.files),
-            "limit": plan.limit,
-        },
-        "seed": recipe.seed,
-        "runner": about["runner"],
-        "workers": about["workers"],
-        "versions": versions(),
-        "seconds": round(time.perf_counter() - about["started"], 3),
-    }
-    ledger = _read_ledger(out, manifest)
-    shown = examples(ledger, lambda keys: fetch(recipe.read, plan, keys), manifest["columns"])
+    if {task_of(number) for number in summary["shards"]} != set(range(len(plan.tasks))):
+        raise Unbalanced(f"{len(plan.tasks)} tasks were planned, not all of them came to an end")
+    splits = write_dataset_files(out, written, engine.output_features(summary))
+    manifest = build_manifest(recipe, source, plan, summary, written, about) | {"splits": splits}
+    shown = examples(
+        ledger_of(out, manifest),
+        lambda keys: fetch(recipe.read, plan, keys),
+        manifest["columns"],
+    )
     write_text(f"{out}/_curate/recipe.yaml", source)
     report = render_report({**manifest, "recipe_yaml": source}, shown)
     write_text(f"{out}/_curate/report.html", report)
@@ -212,46 +182,25 @@ def _publish(recipe: Recipe, out: str, work: str, manifest: dict[str, Any]) -> R
     rows = manifest["rows"]
     too_many = rows["quarantined"] > quarantine_budget(recipe, rows["in"])
     place = f"{out}.rejected" if too_many or not manifest["shards"] else out
-    files.remove_tree(place)
-    files.rename(f"{work}/out", place)
+    place_output(f"{work}/out", place)
     files.remove_tree(work)
     if too_many:
+        first = quarantined(ledger_of(place, manifest), CULPRITS)
+        culprits = [f"{r['file']}: {r['where']}: {r['error']}" for r in first]
         raise TooManyQuarantined(
-            rows["quarantined"], rows["in"], recipe.max_quarantined, _culprits(place, manifest)
+            rows["quarantined"], rows["in"], recipe.max_quarantined, culprits, place
         )
     if place != out:
         raise RunFailed(
             f"no row is left of {rows['in']:,}; {place}/_curate/report.html shows what each step "
             "dropped"
         )
-    return RunResult(Path(out), manifest, Path(out) / "_curate" / "report.html")
+    return RunResult(out, manifest, f"{out}/_curate/report.html")
 
 
-def _read_ledger(out: str, manifest: dict[str, Any]) -> pa.Table:
-    tables = []
-    for entry in manifest["ledger"]:
-        with files.open_arrow(f"{out}/{entry['file']}") as source:
-            tables.append(pq.read_table(source))
-    return pa.concat_tables(tables)
-
-
-def _culprits(out: str, manifest: dict[str, Any]) -> list[str]:
-    """Return the first quarantined rows in words."""
-    ledger = _read_ledger(out, manifest)
-    gone = ledger.filter(pa.compute.equal(ledger["fate"], "quarantined")).slice(0, 5).to_pylist()
-    return [f"{r['file']}: {r['where']}: {r['error']}" for r in gone]
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that shape the output."""
-    names = (DISTRIBUTION, "apache-beam", "numpy", "pyarrow", "pydantic", "faiss-cpu")
-    found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+def ledger_of(out: str, manifest: dict[str, Any]) -> Ledger:
+    """Return the ledger of an output folder."""
+    return Ledger(out, tuple(entry["file"] for entry in manifest["ledger"]))
 
 
 def _absolute(path: str) -> str:

@@ -9,11 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from curate.accounting import QUARANTINE_REASONS
+
 REASONS = 4
 """Reasons printed for one step, the most frequent first; the report has all."""
-
-QUARANTINED_AS = ("unreadable", "raised")
-"""Reasons of quarantined rows, which are counted in a line of their own."""
 
 
 def print_run(manifest: Mapping[str, Any], console: Console) -> None:
@@ -57,7 +56,7 @@ def equation(rows: Mapping[str, int]) -> str:
 
 def _gone(step: Mapping[str, Any]) -> Text:
     """Return what left at a step, one reason a line."""
-    counts = {k: n for k, n in (step.get("reasons") or {}).items() if k not in QUARANTINED_AS}
+    counts = {k: n for k, n in (step.get("reasons") or {}).items() if k not in QUARANTINE_REASONS}
     reasons = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     lines = [f"{count:,} {reason}" for reason, count in reasons[:REASONS]]
     if rest := sum(count for _, count in reasons[REASONS:]):

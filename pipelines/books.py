@@ -11,12 +11,13 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
+from pipelines import files
 from pipelines.ledger import Places, Tally, failed
 from pipelines.rows import MissingColumn, Rows
 
 Result = TypeVar("Result")
 
-FATAL = (MissingColumn, ImportError, MemoryError)
+FATAL = (MissingColumn, ImportError, MemoryError, *files.TRANSIENT)
 """Errors that condemn the recipe or the machine, not a row."""
 
 

@@ -46,6 +46,13 @@ class Job:
     required: tuple[str, ...]
     """Roles a record must have to be read: any of text, image, label."""
     shard_bytes: int
+    shards: int = 0
+    """About how many working shards there will be, where that is more than tasks."""
+
+    @property
+    def spread(self) -> int:
+        """Return about how many shards there are, for a fit number of partitions."""
+        return max(self.tasks, self.shards)
 
 
 def rounds_of(job: Job) -> list[tuple[str, Round]]:
@@ -59,7 +66,9 @@ def rounds_of(job: Job) -> list[tuple[str, Round]]:
         rounds.append((name, _segment_round(job, segment)))
         if segment.corpus is not None:
             number, step = segment.corpus
-            site = Site(job.work, segment.index, Chance(job.seed, number), job.tasks)
+            site = Site(
+                job.work, segment.index, Chance(job.seed, number), max(job.tasks, job.shards)
+            )
             for i, part in enumerate(step.rounds(site), start=1):
                 rounds.append((f"step {number} {step.op} {i}", part))
     names = ("plan", "write", "end")
@@ -93,7 +102,7 @@ def _segment_round(job: Job, segment: Segment) -> Round:
             return
         if run.signed:
             signed = pa.concat_tables(run.signed)
-            yield from segment.corpus[1].send(signed, number, job.tasks)
+            yield from segment.corpus[1].send(signed, number, job.spread)
         yield message(address, HERE)
 
     return Round((TASK,) if segment.index == 0 else (HERE, VERDICT), solve)

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.readers.schema import as_text, convert
+from pipelines.readers.schema import as_texts, convert
 
 Feature = dict[str, Any]
 
@@ -87,7 +87,7 @@ def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
         values = pa.array(column.to_pylist(), pa.list_(column.type.value_type))
         return pa.chunked_array([values])
     if pa.types.is_interval(column.type) or pa.types.is_union(column.type):
-        return pa.chunked_array([[as_text(value) for value in column.to_pylist()]], pa.string())
+        return pa.chunked_array([as_texts(column.to_pylist())])
     return column
 
 

@@ -14,7 +14,10 @@ import pyarrow as pa
 
 _WILD = "*?["
 _STAMPS = ("etag", "ETag", "md5Hash", "checksum", "mtime", "last_modified", "LastModified")
-
+_OBJECT_STORES = frozenset(
+    {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "cos", "r2", "memory"}
+)
+"""fsspec protocols of stores where an object is replaced as a whole, and moving is copying."""
 
 TRANSIENT = (BlockingIOError, ConnectionError, TimeoutError)
 """Errors that say nothing about the data: worth another try, never a bad record."""
@@ -48,9 +51,17 @@ def _local(path: str) -> Path:
 
 
 def _remote(path: str) -> tuple[Any, str]:
+    """Return the file system of a URL, without what it remembers of others' files, and the path."""
     import fsspec
 
-    return cast("tuple[Any, str]", fsspec.core.url_to_fs(path))
+    system, inside = fsspec.core.url_to_fs(path)
+    system.invalidate_cache()
+    return system, inside
+
+
+def _is_object_store(system: Any) -> bool:
+    names = system.protocol
+    return not _OBJECT_STORES.isdisjoint((names,) if isinstance(names, str) else names)
 
 
 def join(folder: str, *names: str) -> str:
@@ -93,7 +104,17 @@ def read_bytes(path: str, start: int = 0, stop: int | None = None) -> bytes:
 
 
 def write_bytes_atomically(path: str, data: bytes) -> None:
-    """Write a file under a temporary name beside it, then rename: no reader sees half of it."""
+    """Write a file so that no reader sees half of it, or none where there was one.
+
+    An object store shows an object once it is whole; elsewhere the file is written under a
+    temporary name beside it, then renamed.
+    """
+    if is_remote(path):
+        system, inside = _remote(path)
+        if _is_object_store(system):
+            system.makedirs(system._parent(inside), exist_ok=True)
+            system.pipe_file(inside, data)
+            return
     folder, _, name = path.rpartition("/")
     temporary = f"{folder}/.{name}.{uuid.uuid4().hex}" if folder else f".{name}.{uuid.uuid4().hex}"
     try:
@@ -151,14 +172,14 @@ def remove_tree(path: str) -> None:
 
 
 def rename(source: str, target: str) -> None:
-    """Move a file or folder; a file at `target` is replaced (atomic where the store can)."""
+    """Move a file or folder; a file at `target` is replaced, without a gap where the store can."""
     if is_remote(source) or is_remote(target):
         system, inside = _remote(source)
         _, to = _remote(target)
         if system.isdir(inside):
             system.mv(inside, to, recursive=True)
             return
-        if system.exists(to):
+        if not _is_object_store(system) and system.exists(to):
             system.rm_file(to)
         system.mv(inside, to)
     else:

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import files
-from pipelines.layout import LEDGER_ROWS, OutputSchema, merged_columns, plan_schema, sizes_of
+from pipelines.layout import LEDGER_ROWS, OutputSchema, plan_schema, sizes_of
 from pipelines.ledger import Tally
 from pipelines.mail import NOTE, PLAN, Mail, Message, Round, message
 from pipelines.profile import Profile
 from pipelines.readers.schema import merge_schemas
-from pipelines.rows import ID, KEY, MissingColumn, Rows
+from pipelines.rows import ID, KEY, MissingColumn, Rows, merged_columns
 from pipelines.shard import (
     State,
     done_state,
@@ -135,6 +135,7 @@ def plan_output(work: str, segments: int, mail: Mail, shard_bytes: int) -> Itera
     orders = [*_data_orders(shards, shard_bytes, common), *_ledger_orders(shards)]
     summary = {
         **common,
+        "shards": [shard["number"] for shard in shards],
         "steps": [vars(tallies[number]) for number in sorted(tallies)],
         "before": before.to_dict(),
         "after": after.to_dict(),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +19,7 @@ import pyarrow.compute as pc
 from pipelines.features import IMAGE_TYPE, class_names, features_of, with_features
 from pipelines.keys import Keys
 from pipelines.profile import may_be_class
-from pipelines.readers.schema import convert, merge_schemas
-from pipelines.readers.source import is_image
+from pipelines.readers.schema import conform, convert, is_image, is_text, merge_schemas
 from pipelines.rows import DEFAULT_SPLIT, ID, KEY, SPLIT, Columns, Rows
 
 LEDGER_ROWS = 1_000_000
@@ -48,6 +46,10 @@ def _bytes_of(column: pa.Array, number: int = 8) -> Sizes:
     width does not matter: which type a column has may differ between the shards.
     """
     kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.dictionary_decode(), kind.value_type
+    if pa.types.is_null(kind):
+        return np.zeros(len(column), np.int64)
     if pa.types.is_struct(kind):
         parts = [_bytes_of(part, number) for part in column.flatten()]
         return np.sum(parts, axis=0, dtype=np.int64) if parts else np.zeros(len(column), np.int64)
@@ -56,14 +58,10 @@ def _bytes_of(column: pa.Array, number: int = 8) -> Sizes:
         total = np.concatenate([[0], np.cumsum(_bytes_of(column.flatten(), 4))])
         ends = np.cumsum(lengths)
         return np.asarray(total[ends] - total[ends - lengths], dtype=np.int64)
-    if _is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+    if is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         sizes = pc.fill_null(pc.binary_length(column), 0)
         return np.asarray(sizes.to_numpy(zero_copy_only=False), dtype=np.int64)
     return np.asarray(column.is_valid().to_numpy(zero_copy_only=False) * np.int64(number))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def assign(sizes: pa.Table, split: str, before: int, target: int) -> tuple[Keys, Sizes]:
@@ -94,23 +92,20 @@ class OutputSchema:
 
     def conform(self, table: pa.Table) -> pa.Table:
         """Return rows with exactly the columns of the schema."""
-        arrays = [self._column(table, field) for field in self.schema]
-        return pa.table(arrays, schema=self.schema)
-
-    def _column(self, table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
-        if field.name not in table.column_names:
-            return pa.chunked_array([pa.nulls(len(table), field.type)])
-        values = table[field.name]
-        if self.classes is not None and field.name == self.columns.label:
-            names = pa.array(self.classes, pa.string())
-            return pc.index_in(convert(values, pa.string()), names).cast(pa.int64())
-        if field.name == self.columns.image and values.type != IMAGE_TYPE:
-            return pa.chunked_array([_image(chunk) for chunk in values.chunks], IMAGE_TYPE)
-        return convert(values, field.type)
+        names, label, image = table.column_names, self.columns.label, self.columns.image
+        if self.classes is not None and label in names:
+            classes = pa.array(self.classes, pa.string())
+            numbers = pc.index_in(convert(table[label], pa.string()), classes).cast(pa.int64())
+            table = table.set_column(names.index(label), label, numbers)
+        if image in names and table[image].type != IMAGE_TYPE:
+            images = [_image(chunk) for chunk in table[image].chunks]
+            encoded = pa.chunked_array(images, IMAGE_TYPE)
+            table = table.set_column(names.index(image), image, encoded)
+        return conform(table, self.schema)
 
     def clashes(self, table: pa.Table) -> bool:
         """Tell whether some columns of a table are still to become text."""
-        return any(not _is_text(table.schema.field(name).type) for name in self._mixed(table))
+        return any(not is_text(table.schema.field(name).type) for name in self._mixed(table))
 
     def as_weighed(self, table: pa.Table) -> pa.Table:
         """Return a table in which they are text, as if all rows had been read at once."""
@@ -159,7 +154,7 @@ def plan_schema(
     clashing = {
         name
         for name, kind in kinds.items()
-        if _is_text(kind) and any(_clashes(schema, name) for schema in read)
+        if is_text(kind) and any(_clashes(schema, name) for schema in read)
     }
     kinds[ID] = pa.string()
     order = [name for name in given.names if name not in (KEY, ID)] + [ID] + made.names
@@ -178,7 +173,7 @@ def _with_roles(
     label, image, classes, names = columns.label, columns.image, None, None
     if label in schema.names:
         names = class_names(schema, label)
-        if _is_text(schema.field(label).type):
+        if is_text(schema.field(label).type):
             classes = names = labels or None
     if classes:
         schema = schema.set(schema.get_field_index(label), pa.field(label, pa.int64()))
@@ -210,7 +205,7 @@ def _check_class_names(schemas: Iterable[pa.Schema], label: str | None) -> None:
 
 def _clashes(schema: pa.Schema, name: str) -> bool:
     kind = schema.field(name).type if name in schema.names else pa.null()
-    return not (_is_text(kind) or pa.types.is_null(kind))
+    return not (is_text(kind) or pa.types.is_null(kind))
 
 
 def _counted(schema: pa.Schema, label: str | None) -> bool:
@@ -228,12 +223,3 @@ def _filled(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_list(kind):
         return pa.list_(_filled(kind.value_type))
     return pa.large_list(_filled(kind.value_type)) if pa.types.is_large_list(kind) else kind
-
-
-def merged_columns(found: Iterable[dict[str, Any] | Columns]) -> Columns:
-    """Return the roles that some batch or shard has a column for."""
-    merged: dict[str, str] = {}
-    for columns in found:
-        roles = columns if isinstance(columns, dict) else vars(columns)
-        merged |= {role: name for role, name in roles.items() if name is not None}
-    return Columns(**merged)

@@ -15,6 +15,9 @@ from pipelines.readers.reader import Bad
 from pipelines.rows import DEFAULT_SPLIT, KEY, PARENT, SPLIT, Rows
 from pipelines.steps.step import Verdicts
 
+UNREADABLE, RAISED = "unreadable", "raised"
+"""The reasons of quarantined rows: could not be read, made a step raise."""
+
 KEPT, DROPPED, QUARANTINED, DERIVED = "kept", "dropped", "quarantined", "derived"
 
 LONGEST_ERROR = 1000
@@ -93,7 +96,7 @@ def unreadable(bad: list[Bad], places: Places) -> pa.Table:
         id=pa.array([places.id(b.key, b.file) for b in bad], pa.string()),
         step=0,
         op="read",
-        reason="unreadable",
+        reason=UNREADABLE,
         file=pa.array([b.file for b in bad], pa.string()),
         where=pa.array([b.where for b in bad], pa.string()),
         error=pa.array([b.error[:LONGEST_ERROR] for b in bad], pa.string()),
@@ -133,7 +136,7 @@ def failed(
         id=rows.ids.take(at),
         step=step,
         op=op,
-        reason="raised",
+        reason=RAISED,
         file=pa.array([places.file(k) for k in keys.tolist()], pa.string()),
         where=pa.array([places.where(k) for k in keys.tolist()], pa.string()),
         error=pa.array([_said(error) for _, error in found], pa.string()),

@@ -56,25 +56,20 @@ class ReadPlan:
 
     tasks: tuple[Task, ...]
     files: tuple[files.File, ...] = field(repr=False)
-    """The listing; empty in a plan that was loaded from a file."""
+    """The listing."""
     limit: int | None = None
     """Records read at most, of all tasks together; there is one task then."""
-    digest: str = ""
-    """What `fingerprint` returns."""
+    fingerprint: str = ""
+    """Hash of the names, sizes and times (or etags) of all files that are read, and of the limit.
 
-    def fingerprint(self) -> str:
-        """Return a hash of the names, sizes and times (or etags) of all files, and of the limit.
-
-        It changes when the input may have; the same files copied elsewhere may differ by time.
-        """
-        return self.digest
+    It changes when the input may have; the same files copied elsewhere may differ by time.
+    """
 
     def save(self, path: str) -> None:
         """Write the plan as an Arrow file, a record batch a task."""
         about = {
             "spool": [i for i, task in enumerate(self.tasks) if task.spool],
             "limit": self.limit,
-            "digest": self.digest,
         }
         schema = _SCHEMA.with_metadata({"plan": json.dumps(about)})
         sink = pa.BufferOutputStream()
@@ -86,15 +81,6 @@ class ReadPlan:
                 ]
                 writer.write_batch(pa.record_batch(columns, schema=schema))
         files.write_bytes_atomically(path, sink.getvalue().to_pybytes())
-
-    @staticmethod
-    def load(path: str) -> ReadPlan:
-        """Read a plan back, without the listing it was made from."""
-        with files.open_arrow(path) as source, pa.ipc.open_file(source) as reader:
-            about = _about(reader)
-            count = reader.num_record_batches
-            tasks = tuple(_task(reader.get_batch(i), i, about) for i in range(count))
-        return ReadPlan(tasks, (), about["limit"], about["digest"])
 
     @staticmethod
     def task(path: str, i: int) -> Task:
@@ -131,11 +117,11 @@ def make_plan(
     most = keys.MAX_POSITION if read.one_row_a_file else keys.MAX_FILES
     if len(listed) > most:
         raise ValueError(f"{len(listed)} files are more than {most}: put several into one file")
-    digest = _digest(listed, limit)
+    fingerprint = _fingerprint([*listed, *read.also_read(listed)], limit)
     if limit is not None:
         everything = tuple(_whole(read, number, file) for number, file in enumerate(listed))
-        return ReadPlan((Task(everything, limit=limit),), tuple(listed), limit, digest)
-    return ReadPlan(tuple(_tasks(read, listed, target_bytes)), tuple(listed), None, digest)
+        return ReadPlan((Task(everything, limit=limit),), tuple(listed), limit, fingerprint)
+    return ReadPlan(tuple(_tasks(read, listed, target_bytes)), tuple(listed), None, fingerprint)
 
 
 def _tasks(read: Source, listed: Sequence[files.File], target: int) -> Iterator[Task]:
@@ -174,7 +160,7 @@ def _split(whole: Piece, target: int) -> Iterator[Piece]:
         yield replace(whole, start=start, stop=stop)
 
 
-def _digest(listed: Iterable[files.File], limit: int | None) -> str:
+def _fingerprint(listed: Iterable[files.File], limit: int | None) -> str:
     hashed = xxhash.xxh3_128(f"limit {limit}\n".encode())
     for file in listed:
         hashed.update(f"{file.name}\0{file.size}\0{file.stamp}\n".encode())

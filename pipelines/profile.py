@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.readers.schema import convert
-from pipelines.readers.source import is_image, is_text
+from pipelines.readers.schema import convert, is_image, is_text
 from pipelines.rows import Rows
 
 STEPS_PER_OCTAVE = 2

@@ -9,11 +9,8 @@ import pyarrow.compute as pc
 from pipelines.books import Books
 from pipelines.keys import MAX_COPIES, Keys, copy_of
 from pipelines.ledger import Tally, failed, judged
-from pipelines.rows import ID, KEY, PARENT, SPLIT, Rows
+from pipelines.rows import DEFAULT_SPLIT, ID, KEY, PARENT, SPLIT, Rows
 from pipelines.steps.step import Chance, Derive, Filter, Map, Step
-
-AUGMENTED_SPLIT = "train"
-"""Only rows of this split are augmented, where the recipe splits at all."""
 
 
 class ParentLost(RuntimeError):
@@ -76,7 +73,7 @@ def _derive(rows: Rows, step: Derive, chance: Chance, books: Books, first_copy: 
         rows = rows.replace(PARENT, pa.nulls(len(rows), pa.string()))
     entering = copy_of(rows.keys) == 0
     if SPLIT in rows.table.column_names:
-        entering &= pc.equal(rows.table[SPLIT], AUGMENTED_SPLIT).to_numpy()
+        entering &= pc.equal(rows.table[SPLIT], DEFAULT_SPLIT).to_numpy()
     originals = rows.filter(entering)
     parents, copies = books.attempt(
         originals, tally, lambda r: [step.derive(r, c, chance) for c in range(step.copies)]

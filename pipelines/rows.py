@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,15 @@ class Columns:
     image: str | None = None
     label: str | None = None
     id: str | None = None
+
+
+def merged_columns(found: Iterable[dict[str, Any] | Columns]) -> Columns:
+    """Return the roles that some batch or shard has a column for."""
+    merged: dict[str, str] = {}
+    for columns in found:
+        roles = columns if isinstance(columns, dict) else vars(columns)
+        merged |= {role: name for role, name in roles.items() if name is not None}
+    return Columns(**merged)
 
 
 class MissingColumn(ValueError):

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from pipelines.books import Books
 from pipelines.features import plain
-from pipelines.layout import merged_columns, sizes_of
+from pipelines.layout import sizes_of
 from pipelines.ledger import decided, survivors, unreadable
 from pipelines.profile import Profile
 from pipelines.readers.reader import Chunk
 from pipelines.row_steps import first_copies, run_step
-from pipelines.rows import ID, KEY, SPLIT, Columns, Rows
+from pipelines.rows import ID, KEY, SPLIT, Columns, Rows, merged_columns
 from pipelines.shard import (
     PartsWriter,
     State,
@@ -29,10 +29,7 @@ from pipelines.shard import (
     write_table,
 )
 from pipelines.steps.corpus import Corpus
-from pipelines.steps.step import Chance, Filter, Map, Step
-
-COLUMN_OPTIONS = ("column", "columns", "by", "group", "prefer")
-"""Options of steps that name columns."""
+from pipelines.steps.step import Chance, Filter, Step
 
 
 @dataclass(frozen=True)
@@ -76,13 +73,8 @@ def named_columns(steps: tuple[Step, ...]) -> tuple[str, ...]:
     named: dict[str, None] = {}
     added: set[str] = set()
     for step in steps:
-        if isinstance(step, Map):
-            added.update(getattr(step, "adds", ()))
-            added.add(getattr(step, "column", ""))
-        for option in COLUMN_OPTIONS:
-            value = getattr(step, option, None) or ()
-            names = (value,) if isinstance(value, str) else value
-            named |= dict.fromkeys(name for name in names if name not in added)
+        named |= dict.fromkeys(name for _, name in step.names() if name not in added)
+        added.update(step.adds())
     return tuple(named)
 
 

@@ -37,6 +37,11 @@ def shard_number(task: int) -> int:
     return task << _PIECE_BITS
 
 
+def task_of(number: int) -> int:
+    """Return the task that a shard was read from."""
+    return number >> _PIECE_BITS
+
+
 def spool_round(work: str, read: Read, required: tuple[str, ...]) -> Round:
     """Return the round that turns an unsplittable task into several shards."""
 
@@ -63,7 +68,7 @@ def _pieces(work: str, number: int, read: Read, required: tuple[str, ...]) -> li
 def _spool(work: str, first: int, chunks: Iterator[Chunk]) -> Iterator[int]:
     """Write chunks as pieces of about SPOOL_BYTES; yield the shard numbers of these."""
     for number, piece in enumerate(_cut(chunks), first):
-        if number >> _PIECE_BITS != first >> _PIECE_BITS:
+        if task_of(number) != task_of(first):
             raise ValueError(f"{_task(work, first).pieces[0].name} is too large: cut it up")
         bad: list[dict[str, Any]] = []
         attempt = path_of(work, number, f"piece-{uuid.uuid4().hex[:8]}")
@@ -125,4 +130,4 @@ def places_of(work: str, number: int, read: Read) -> Places:
 
 @lru_cache(maxsize=8)
 def _task(work: str, number: int) -> Task:
-    return ReadPlan.task(f"{work}/{PLAN_FILE}", number >> _PIECE_BITS)
+    return ReadPlan.task(f"{work}/{PLAN_FILE}", task_of(number))

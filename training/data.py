@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from training.features import Features, image_features, text_features
+from training.leaks import BoolArray, count_leaks, find_leaks, trust_ids
 from training.shards import Split, read_splits
 
 IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 Task = Literal["text_classification", "image_classification"]
 
 
@@ -57,17 +57,13 @@ class Pool:
     hashes: dict[str, str]
     skipped: dict[str, dict[str, int]]
     leaked: dict[str, int]
+    leaks_left: int
+    """Train rows that still stand in test, counted again after removal."""
     remarks: tuple[str, ...]
 
     def class_shares(self, rows: Rows) -> npt.NDArray[np.float64]:
         """Return the share of each label among `rows`."""
         return np.bincount(rows.y, minlength=len(self.labels)) / len(rows)
-
-    def leaks_left(self) -> int:
-        """Count train rows whose content still stands in test; zero after `load_pool`."""
-        keys = self.features.keys
-        train = np.concatenate([self.raw.x, self.curated.x])
-        return int(np.isin(keys[train], keys[self.test.x]).sum())
 
 
 def load_pool(
@@ -76,9 +72,10 @@ def load_pool(
     """Read raw, curated and test into one pool and remove from train what stands in test.
 
     Removal goes by content and, where rows carry ids, by id: a curated row made from a leaking
-    raw row (same `id`, or that id as `_parent`) leaves with it. The test set is untouched.
+    raw row (same `_id`, else `id`, or that id as `_parent`) leaves with it. The test set is
+    untouched.
     """
-    splits = read_splits(places, content, label)
+    splits, untraced = trust_ids(read_splits(places, content, label))
     distinct, x = _distinct(splits, wants_text=task == "text_classification", column=content)
     is_text = task == "text_classification"
     features = text_features(distinct, buckets) if is_text else image_features(distinct)
@@ -94,10 +91,9 @@ def load_pool(
         if not readable.all():
             skipped[role]["unreadable image"] = int((~readable).sum())
     hashes = {role: _content_hash(features, found, labels) for role, found in rows.items()}
-    leaks = _leaks(splits, rows, features)
-    clean = {
-        role: found.take(features.readable[found.x] & ~leaks[role]) for role, found in rows.items()
-    }
+    leaks = find_leaks(splits, x, features)
+    kept = {role: features.readable[x[role]] & ~leaks[role] for role in splits}
+    clean = {role: found.take(kept[role]) for role, found in rows.items()}
     for role, found in clean.items():
         if len(found) < 2:
             raise ValueError(
@@ -105,6 +101,8 @@ def load_pool(
                 f"({_why(skipped[role], leaks[role])}); at least 2 are needed"
             )
     remarks = _label_remarks(clean, labels)
+    if untraced and leaks["raw"].any():
+        remarks += (f"changed copies of rows that stand in test were not looked for: {untraced}",)
     return Pool(
         features=features,
         labels=tuple(labels),
@@ -114,6 +112,7 @@ def load_pool(
         hashes=hashes,
         skipped=skipped,
         leaked={role: int(leaks[role].sum()) for role in ("raw", "curated")},
+        leaks_left=count_leaks(splits, x, features, kept),
         remarks=remarks,
     )
 
@@ -134,22 +133,6 @@ def _distinct(
     codes = every.indices.to_numpy().astype(np.int64)
     ends = np.cumsum([len(split) for split in splits.values()])
     return every.dictionary, dict(zip(splits, np.split(codes, ends[:-1]), strict=True))
-
-
-def _leaks(
-    splits: dict[str, Split], rows: dict[str, Rows], features: Features
-) -> dict[str, BoolArray]:
-    """Mark the train rows whose content, id or parent is that of a row standing in test."""
-    test = rows["test"].x
-    in_test = np.isin(features.keys, features.keys[test[features.readable[test]]])
-    in_test &= features.readable
-    leaks = {role: in_test[rows[role].x] for role in ("raw", "curated")}
-    named = pc.drop_null(splits["raw"].ids)
-    ids = pc.drop_null(splits["raw"].ids.filter(pa.array(leaks["raw"])))
-    telling = pc.count_distinct(named).as_py() == len(named)
-    for column in (splits["curated"].ids, splits["curated"].parents) if telling else ():
-        leaks["curated"] |= pc.is_in(column, value_set=ids).to_numpy(zero_copy_only=False)
-    return {**leaks, "test": np.zeros(len(test), dtype=np.bool_)}
 
 
 def _content_hash(features: Features, rows: Rows, labels: list[str]) -> str:

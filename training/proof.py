@@ -178,7 +178,7 @@ def _facts(
         mde_before=plan.mde_before,
         trivial="always the most common label of test",
         changed_plan=changed,
-        leaks_left=pool.leaks_left(),
+        leaks_left=pool.leaks_left,
         leak=dict(pool.leaked),
         class_shift=float(np.abs(shares["raw"] - shares["curated"]).sum() / 2),
         classes=[

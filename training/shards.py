@@ -11,6 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SPLITS = {"raw": ("train",), "curated": ("train",), "test": ("test", "train")}
+ID = "_id"
+"""Column in which the curator keeps a row's id; other datasets may have a plain `id`."""
+PARENT = "_parent"
+"""Column that holds the `_id` of the row from which a row was made."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Split:
     labels: pa.Array
     ids: pa.Array
     parents: pa.Array
+    id_column: str | None
     skipped: dict[str, int]
 
     def __len__(self) -> int:
@@ -107,19 +112,23 @@ def _split(role: str, table: pa.Table, content: str, label: str, names: list[str
         f"no {content}": payload.null_count,
         f"no {label}": int(pc.sum(pc.and_(pc.is_valid(payload), pc.is_null(labels))).as_py() or 0),
     }
-    nothing = pa.nulls(table.num_rows, pa.string())
-    ids, parents = (
-        _flat(pc.cast(table[column], pa.string())) if column in table.column_names else nothing
-        for column in ("id", "_parent")
-    )
+    id_column = next((name for name in (ID, "id") if name in table.column_names), None)
+    ids, parents = (_names(table, column) for column in (id_column, PARENT))
     return Split(
         role,
         payload.filter(keep),
         labels.filter(keep),
         ids.filter(keep),
         parents.filter(keep),
+        id_column,
         {reason: count for reason, count in skipped.items() if count},
     )
+
+
+def _names(table: pa.Table, column: str | None) -> pa.Array:
+    if column is None or column not in table.column_names:
+        return pa.nulls(table.num_rows, pa.string())
+    return _flat(pc.cast(table[column], pa.string()))
 
 
 def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:

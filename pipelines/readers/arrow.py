@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Literal
 
@@ -11,8 +12,9 @@ import orjson
 import pyarrow as pa
 
 from pipelines import files
+from pipelines.readers.messages import rows_of_batch
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
-from pipelines.readers.records import Unreadable, broken
+from pipelines.readers.records import Unreadable, rest_lost, rows_lost
 from pipelines.readers.source import Source
 from pipelines.readers.tables import chunks
 
@@ -40,12 +42,15 @@ class ArrowFiles(Source):
                 for at, batch in batches:
                     if at >= piece.stop:
                         return
-                    if at >= piece.start:
+                    mine, stop = at >= piece.start, row + batch.num_rows
+                    if mine and isinstance(batch, _Damaged):
+                        yield from rows_lost(piece, range(row, stop), batch.error, size)
+                    elif mine:
                         yield from chunks(batch, row, piece, columns, required, size)
-                    row += batch.num_rows
+                    row = stop
         except Unreadable as error:
             if piece.start <= error.position < max(piece.stop, 1):  # else another piece says so
-                yield broken(piece, row, f"from row {row} on", f"cannot be read: {error}")
+                yield rest_lost(piece, row, f"from row {row} on", str(error))
 
 
 class Arrow(ArrowFiles):
@@ -72,6 +77,18 @@ class Arrow(ArrowFiles):
         return super().list_files()
 
 
+@dataclass(frozen=True)
+class _Damaged:
+    """A record batch that cannot be read; its header says how many rows are lost."""
+
+    num_rows: int
+    error: str
+
+
+_Batches = Iterator[tuple[int, pa.RecordBatch | _Damaged]]
+"""Record batches, each with its position in the file."""
+
+
 @contextmanager
 def _unreadable(position: int) -> Iterator[None]:
     """Turn what Arrow raises about a file into `Unreadable`."""
@@ -88,28 +105,34 @@ def _opened(path: str) -> pa.NativeFile:
         return files.open_arrow(path)
 
 
-def _batches(file: pa.NativeFile) -> tuple[pa.Schema, Iterator[tuple[int, pa.RecordBatch]]]:
-    """Return the schema and the record batches, each with its position in the file."""
+def _batches(file: pa.NativeFile) -> tuple[pa.Schema, _Batches]:
+    """Return the schema and the record batches."""
     with _unreadable(0):
         is_file = file.read(len(_MAGIC)) == _MAGIC
         file.seek(0)
         if is_file:
             reader = pa.ipc.open_file(file)
-            return reader.schema, _of_file(reader, file.size())
+            return reader.schema, _of_file(reader, file)
         stream = pa.ipc.open_stream(file)
         return stream.schema, _of_stream(stream, file)
 
 
-def _of_file(reader: Any, size: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _of_file(reader: Any, file: pa.NativeFile) -> _Batches:
     # Where a batch of an Arrow file stands is not public; its share of the file does as well.
+    size = file.size()
     for i in range(reader.num_record_batches):
         at = i * size // reader.num_record_batches
-        with _unreadable(at):
-            batch = reader.get_batch(i)
+        try:
+            with _unreadable(at):
+                batch = reader.get_batch(i)
+        except Unreadable as error:
+            with _unreadable(at):
+                rows = rows_of_batch(file, i)
+            batch = _Damaged(rows, f"record batch {i} cannot be read: {error}")
         yield at, batch
 
 
-def _of_stream(reader: Any, file: pa.NativeFile) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _of_stream(reader: Any, file: pa.NativeFile) -> _Batches:
     while True:
         at = file.tell()
         with _unreadable(at):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -14,8 +15,8 @@ from pydantic import Field
 from pipelines.files import File
 from pipelines.readers import compression
 from pipelines.readers.lines import Block, blocks
-from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
-from pipelines.readers.records import Records, Unreadable, broken
+from pipelines.readers.reader import CHUNK_SIZE, REST_LOST, Chunk, ChunkSize, Piece
+from pipelines.readers.records import Records, Unreadable, rest_lost
 from pipelines.readers.source import Source
 from pipelines.rows import Columns
 
@@ -66,7 +67,7 @@ class Csv(Source):
             yield batch.chunk(piece, columns, required)
         if lines.failed is not None:
             at = lines.failed.position
-            yield broken(piece, at, f"byte {at}", str(lines.failed))
+            yield rest_lost(piece, at, f"byte {at}", str(lines.failed))
 
     def _reader(self, lines: Iterator[str], name: str) -> Iterator[list[str]]:
         csv.field_size_limit(_LONGEST_FIELD)
@@ -102,11 +103,12 @@ class _Lines:
 
     next_offset = 0
     """Byte the next line starts at."""
-    _line = 0
+    line_count = 0
+    """Lines read so far."""
 
     def begin(self) -> None:
         """Note that a record starts at the next line."""
-        self.offset, self.line = self.next_offset, self._line
+        self.offset, self.line = self.next_offset, self.line_count
 
     def __iter__(self) -> _Lines:
         return self
@@ -117,7 +119,7 @@ class _Lines:
             self._lines = self._of_block()
             text, length = next(self._lines, ("", 0))
         self.next_offset += length
-        self._line += 1
+        self.line_count += 1
         return text
 
     def _of_block(self) -> Iterator[tuple[str, int]]:
@@ -161,11 +163,15 @@ class _Batch:
         self.offsets: list[int] = []
         self.line_numbers: list[int] = []
         self.errors: dict[int, str] = {}
+        self.rest_lost = False
+        """Whether the last row is one that takes the rest of the file along."""
 
     def add(self, row: list[str] | csv.Error, lines: _Lines) -> None:
         """Add a record; one that does not fit the header is noted as bad."""
         if isinstance(row, csv.Error):
-            lost = "; a quote is never closed, all from here on is lost" if _at_end(row) else ""
+            unclosed = "unexpected end of data" in str(row)
+            self.rest_lost = unclosed and lines.line_count > lines.line + 1
+            lost = f"; a quote is never closed, so {REST_LOST}" if self.rest_lost else ""
             self._bad(f"broken quoting: {row}{lost}")
         elif len(row) != len(self.header):
             self._bad(f"{len(row)} fields, but the header has {len(self.header)}")
@@ -183,7 +189,10 @@ class _Batch:
         arrays = [self._column(i) for i in range(len(self.header))]
         table = pa.table(arrays, names=self.header)
         offsets = np.asarray(self.offsets, dtype=np.int64)
-        return Records(table, offsets, self._where).chunk(piece, columns, required, self.errors)
+        made = Records(table, offsets, self._where).chunk(piece, columns, required, self.errors)
+        if self.rest_lost:
+            made.bad[-1] = replace(made.bad[-1], rest_lost=True)
+        return made
 
     def _where(self, i: int) -> str:
         return f"line {self.line_numbers[i]}, byte {self.offsets[i]}"
@@ -197,10 +206,6 @@ class _Batch:
                 if not _encodes(value):
                     self.errors.setdefault(at, _invalid(self.header[i], value))
             return pa.array([v if _encodes(v) else None for v in values], pa.string())
-
-
-def _at_end(error: csv.Error) -> bool:
-    return "unexpected end of data" in str(error)
 
 
 def _encodes(value: str) -> bool:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from pipelines.readers.reader import Chunk, ChunkSize
 from pipelines.readers.schema import conform, merge_schemas
+from pipelines.rows import KEY
 
 
 def gather(chunks: Iterable[Chunk], size: ChunkSize) -> Iterator[Chunk]:
@@ -57,7 +58,8 @@ def first(chunks: Iterable[Chunk], limit: int) -> Iterator[Chunk]:
 
 
 def _head(chunk: Chunk, limit: int) -> Chunk:
-    keys = sorted([*chunk.table["_key"].to_pylist(), *(record.key for record in chunk.bad)])
+    good = chunk.table[KEY].to_pylist()
+    keys = sorted([*good, *(record.key for record in chunk.bad)])
     last = keys[limit - 1] if limit else -1
-    rows = sum(key <= last for key in chunk.table["_key"].to_pylist())
+    rows = sum(key <= last for key in good)
     return Chunk(chunk.table.slice(0, rows), [r for r in chunk.bad if r.key <= last])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -16,7 +17,7 @@ from pipelines.readers import folders
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import unusable
 from pipelines.readers.schema import column_of
-from pipelines.readers.source import Source
+from pipelines.readers.source import Source, check_reserved
 
 METADATA = ("metadata.csv", "metadata.jsonl")
 _FILE_NAME = "file_name"
@@ -47,6 +48,14 @@ class Images(Source):
         """List the image files, sorted by name."""
         listed = files.list_files(self.path, self.suffixes)
         return [file for file in listed if file.path.rpartition("/")[2] not in METADATA]
+
+    def also_read(self, listed: Sequence[files.File]) -> list[files.File]:
+        """Return the metadata files of all folders that the image files lie in."""
+        root = _root(listed[0].path, listed[0].name)
+        parents = {file.path.rpartition("/")[0] for file in listed}
+        looked = sorted({folder for parent in parents for folder in _upwards(parent, root)})
+        found = [file for folder in looked if (file := _metadata_file(folder))]
+        return [replace(file, name=file.path[len(root) + 1 :]) for file in found]
 
     def read(
         self, piece: Piece, *, required: Sequence[str] = (), size: ChunkSize = CHUNK_SIZE
@@ -89,6 +98,7 @@ class Images(Source):
                     "rename one of them (`read: {image: ...}`)"
                 )
             columns[name] = column_of([row.get(name) for row in found])
+        check_reserved(list(columns), self.id, f"the metadata of {names[0]}")
         return pa.table(columns)
 
 
@@ -107,23 +117,37 @@ class _Metadata:
 
     def of(self, piece: Piece) -> dict[str, Any]:
         """Return the columns that the nearest metadata file has for a file."""
-        root = piece.path[: len(piece.path) - len(piece.name)].rstrip("/")
-        parts = piece.name.split("/")
-        for depth in range(len(parts) - 1, -1, -1):
-            rows = self._in("/".join([root, *parts[:depth]]))
+        root = _root(piece.path, piece.name)
+        for folder in _upwards(piece.path.rpartition("/")[0], root):
+            rows = self._in(folder)
             if rows is not None:
-                return rows.get("/".join(parts[depth:]), {})
+                return rows.get(piece.path[len(folder) + 1 :], {})
         return {}
 
     def _in(self, folder: str) -> dict[str, dict[str, Any]] | None:
         if folder not in self._folders:
-            self._folders[folder] = None
-            for name in METADATA:
-                path = files.join(folder, name)
-                if files.exists(path):
-                    file = files.list_files(path)[0]
-                    self._folders[folder] = _load(path, file.size, file.stamp)
+            file = _metadata_file(folder)
+            self._folders[folder] = file and _load(file.path, file.size, file.stamp)
         return self._folders[folder]
+
+
+def _root(path: str, name: str) -> str:
+    """Return the folder that the names of a listing are relative to."""
+    return path[: len(path) - len(name)].rstrip("/")
+
+
+def _upwards(folder: str, root: str) -> Iterator[str]:
+    """Yield a folder and those above it, up to the root of the listing."""
+    while len(folder) > len(root):
+        yield folder
+        folder = folder.rpartition("/")[0]
+    yield root
+
+
+def _metadata_file(folder: str) -> files.File | None:
+    """Return the metadata file of a folder."""
+    paths = (files.join(folder, name) for name in METADATA)
+    return next((files.list_files(path)[0] for path in paths if files.exists(path)), None)
 
 
 @lru_cache(maxsize=16)

@@ -11,7 +11,7 @@ import numpy as np
 from pipelines import files
 from pipelines.readers import compression
 from pipelines.readers.reader import Chunk, ChunkSize, Piece
-from pipelines.readers.records import Positions, Unreadable, broken
+from pipelines.readers.records import Positions, Unreadable, rest_lost
 
 _STEP = 1 << 20
 _FOREVER = 1 << 62
@@ -130,9 +130,7 @@ def _parts(piece: Piece, kind: str | None, start: int, step: int) -> Iterator[by
 
 
 def _in_words(error: OSError) -> str:
-    if isinstance(error, compression.BrokenStream):
-        return f"{error}; the records from here on are lost"
-    return f"cannot be read: {error.strerror or error}"
+    return str(error.strerror or error)
 
 
 @dataclass
@@ -169,7 +167,7 @@ def chunks_of(
         for block in blocks(piece, size):
             yield from parse(block)
     except Unreadable as error:
-        yield broken(piece, error.position, f"byte {error.position}", str(error))
+        yield rest_lost(piece, error.position, f"byte {error.position}", str(error))
 
 
 def invalid_utf8(line: bytes) -> str | None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipelines import files
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
-from pipelines.readers.records import Unreadable, broken
+from pipelines.readers.records import Unreadable, rest_lost, rows_lost
 from pipelines.readers.source import Source
 from pipelines.readers.tables import chunks, rows_for
 
@@ -18,8 +18,8 @@ from pipelines.readers.tables import chunks, rows_for
 class Parquet(Source):
     """Parquet files, read by row group; a piece owns the row groups that start in it.
 
-    A row group is read front to back in chunks; where it is damaged, its remaining rows are one
-    bad record. HF features in the schema's metadata come along.
+    A row group is read front to back in chunks; where it is damaged, each of its remaining rows is
+    bad. HF features in the schema's metadata come along.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
@@ -55,7 +55,7 @@ class Parquet(Source):
             raise
         except (OSError, pa.ArrowException) as error:
             if piece.start == 0:  # one record for the file, however it was split
-                yield broken(piece, 0, "the file", f"cannot be read: {error}")
+                yield rest_lost(piece, 0, "the file", str(error))
             return
         with file:
             columns = self.check(file.schema_arrow, piece.name, required)
@@ -68,8 +68,8 @@ class Parquet(Source):
                         yield from chunks(batch, row, piece, columns, required, size)
                         row += batch.num_rows
                 except Unreadable as error:
-                    where = f"rows {row} to {stop - 1}"
-                    yield broken(piece, row, where, f"row group {group} cannot be read: {error}")
+                    said = f"row group {group} cannot be read: {error}"
+                    yield from rows_lost(piece, range(row, stop), said, size)
 
 
 def _open(path: str) -> pq.ParquetFile:

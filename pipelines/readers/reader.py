@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import pyarrow as pa
+
+REST_LOST = "the rest of the file cannot be read"
+"""Stands in the error of a record that speaks for all that follow it in its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Bad:
     """`line 17, byte 2041` or `row 17`."""
     error: str
     """What is wrong, in words, with what was found."""
+    rest_lost: bool = False
+    """Whether all records of the file from here on are lost too; nobody can tell how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +66,3 @@ class ChunkSize:
 
 CHUNK_SIZE = ChunkSize()
 """What suits row steps: enough rows to vectorise, few enough bytes for the caches."""
-
-
-class Reader(Protocol):
-    """Reads one piece; options are its fields."""
-
-    def read(
-        self, piece: Piece, *, required: Sequence[str] = (), size: ChunkSize = CHUNK_SIZE
-    ) -> Iterator[Chunk]:
-        """Yield the records of a piece in order, in chunks of bounded size."""
-        ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from pipelines import keys
-from pipelines.readers.reader import Bad, Chunk, Piece
+from pipelines.readers.reader import REST_LOST, Bad, Chunk, ChunkSize, Piece
 from pipelines.readers.schema import convert
 from pipelines.rows import ID, KEY, Columns
 
@@ -122,8 +122,20 @@ class Unreadable(Exception):
         self.position = position
 
 
-def broken(piece: Piece, position: int, where: str, error: str) -> Chunk:
-    """Return a chunk that says only that a file or a part of it could not be read."""
+def rest_lost(piece: Piece, position: int, where: str, error: str) -> Chunk:
+    """Return a chunk that says only that a file cannot be read from `position` on."""
     key = int(keys.pack(piece.file, [position])[0])
-    empty = pa.table({KEY: pa.array([], pa.int64()), ID: pa.array([], pa.string())})
-    return Chunk(empty, [Bad(key, piece.name, where, error)])
+    return Chunk(_no_rows(), [Bad(key, piece.name, where, f"{REST_LOST}: {error}", rest_lost=True)])
+
+
+def rows_lost(piece: Piece, rows: range, error: str, size: ChunkSize) -> Iterator[Chunk]:
+    """Yield a bad record for each of the rows of a part of a file that cannot be read."""
+    for start in range(0, len(rows), size.rows):
+        part = rows[start : start + size.rows]
+        at = keys.pack(piece.file, part).tolist()
+        bad = [Bad(k, piece.name, f"row {r}", error) for k, r in zip(at, part, strict=True)]
+        yield Chunk(_no_rows(), bad)
+
+
+def _no_rows() -> pa.Table:
+    return pa.table({KEY: pa.array([], pa.int64()), ID: pa.array([], pa.string())})

@@ -19,8 +19,8 @@ import pyarrow.types as pt
 from pipelines.rows import ID, KEY
 
 _OURS = {KEY: 1, ID: 2}
-_EXACT = 1 << 53
-"""Integers below this are exact as doubles."""
+_LARGEST = 1 << 63
+"""Integers below this may have become doubles, beside others in a column of numbers."""
 
 
 def as_text(value: Any) -> str | None:
@@ -34,14 +34,19 @@ def as_text(value: Any) -> str | None:
     return orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS, default=str).decode()
 
 
+def as_texts(values: Iterable[Any], kind: pa.DataType | None = None) -> pa.Array:
+    """Return values of any kinds as strings, each as `as_text` writes it."""
+    return pa.array([as_text(value) for value in values], kind or pa.string())
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items() if v is not None}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST:
         return int(value)
-    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+    if isinstance(value, int) and not -_LARGEST <= value < 1 << 64:
         return str(value)
     return value
 
@@ -54,14 +59,14 @@ def column_of(values: list[Any]) -> pa.Array:
         kinds = {type(value) for value in values} - {type(None)}
         if kinds == {int, float} and all(_fits(v) for v in values if type(v) is int):
             return pa.array([None if v is None else float(v) for v in values], pa.float64())
-        return pa.array([as_text(value) for value in values], pa.string())
+        return as_texts(values)
     if pt.is_floating(array.type) and any(type(value) is bool for value in values):
-        return pa.array([as_text(value) for value in values], pa.string())
+        return as_texts(values)
     return array
 
 
 def _fits(value: int) -> bool:
-    return -(1 << 63) <= value < 1 << 63
+    return -_LARGEST <= value < _LARGEST
 
 
 def merge_types(a: pa.DataType, b: pa.DataType) -> pa.DataType:
@@ -77,7 +82,7 @@ def _merge(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
         return b
     if pt.is_dictionary(a) or pt.is_dictionary(b):
         return _merge(*(t.value_type if pt.is_dictionary(t) else t for t in (a, b)))
-    for test in (_is_number, _is_string, _is_binary, _is_list, pt.is_struct):
+    for test in (_is_number, is_text, _is_binary, _is_list, pt.is_struct):
         if test(a) and test(b):
             return _merge_alike(a, b)
     return None
@@ -92,7 +97,7 @@ def _merge_alike(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
         if pt.is_signed_integer(a) == pt.is_signed_integer(b):
             return max(a, b, key=lambda t: t.bit_width)
         return None if pa.uint64() in (a, b) else pa.int64()
-    if _is_string(a):
+    if is_text(a):
         return pa.large_string() if pa.large_string() in (a, b) else pa.string()
     if _is_binary(a):
         return pa.large_binary() if pa.large_binary() in (a, b) else pa.binary()
@@ -116,8 +121,20 @@ def _is_number(t: pa.DataType) -> bool:
     return bool(pt.is_integer(t) or pt.is_floating(t))
 
 
-def _is_string(t: pa.DataType) -> bool:
-    return bool(pt.is_string(t) or pt.is_large_string(t) or pt.is_string_view(t))
+def is_text(kind: pa.DataType) -> bool:
+    """Tell whether a column of this type can hold texts: nulls and dictionaries of texts too."""
+    if pt.is_dictionary(kind):
+        return is_text(kind.value_type)
+    tests = (pt.is_string, pt.is_large_string, pt.is_string_view, pt.is_null)
+    return any(test(kind) for test in tests)
+
+
+def is_image(kind: pa.DataType) -> bool:
+    """Tell whether a column of this type can hold encoded images."""
+    if pt.is_struct(kind):
+        at = kind.get_field_index("bytes")
+        return bool(at >= 0 and is_image(kind.field(at).type))
+    return any(test(kind) for test in (pt.is_binary, pt.is_large_binary, pt.is_null))
 
 
 def _is_binary(t: pa.DataType) -> bool:
@@ -169,11 +186,10 @@ def convert(column: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
     """Return a column as a type that `merge_types` gave for it."""
     if column.type.equals(to):
         return column
-    text = _is_string(to) and not _is_string(column.type) and not pt.is_dictionary(column.type)
-    if text and not pt.is_null(column.type):
+    if is_text(to) and not is_text(column.type):
         if pt.is_integer(column.type) or pt.is_boolean(column.type) or pt.is_temporal(column.type):
             return column.cast(to)
-        return pa.chunked_array([pa.array([as_text(v) for v in column.to_pylist()], to)])
+        return pa.chunked_array([as_texts(column.to_pylist(), to)])
     try:
         return pc.cast(column, to, safe=not _is_number(to))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):

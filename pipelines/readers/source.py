@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.types as pt
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines import files
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
-from pipelines.rows import ID, KEY, Columns
+from pipelines.readers.schema import is_image, is_text
+from pipelines.rows import ID, KEY, PARENT, SPLIT, Columns
 
 
 class Source(BaseModel):
@@ -54,6 +54,10 @@ class Source(BaseModel):
         """List the input files, sorted by name."""
         return files.list_files(self.path, self.suffixes)
 
+    def also_read(self, listed: Sequence[files.File]) -> list[files.File]:
+        """Return the files that rows of the files listed also come from."""
+        return []
+
     def splittable(self, file: files.File) -> bool:
         """Tell whether byte ranges of the file can be read on their own."""
         return False
@@ -81,18 +85,6 @@ class Source(BaseModel):
     def piece_at(self, whole: Piece, position: int) -> Piece:
         """Return the smallest piece of a file that holds the record at `position`."""
         return whole
-
-    def columns(self, have: Sequence[str]) -> Columns:
-        """Return which of the columns `have` has which role.
-
-        Raises:
-            ValueError: a column that the recipe names is not there.
-        """
-        for role in ("text", "image", "label", "id"):
-            name = getattr(self, role)
-            if name is not None and name not in have:
-                raise ValueError(_no_column(role, name, have, "the input"))
-        return self.present(have)
 
     def present(self, have: Sequence[str]) -> Columns:
         """Return the roles that the columns `have` can fill."""
@@ -127,9 +119,12 @@ class Source(BaseModel):
 
 def check_reserved(have: Sequence[str], id_column: str | None, file: str) -> None:
     """Refuse columns that would be overwritten by ours."""
-    if KEY in have or (ID in have and id_column not in (None, ID)):
-        name = KEY if KEY in have else ID
-        raise ValueError(f"{file} has a column {name!r}, which curate keeps for itself: rename it")
+    ours = (KEY, SPLIT, PARENT) if id_column in (None, ID) else (KEY, SPLIT, PARENT, ID)
+    for name in ours:
+        if name in have:
+            raise ValueError(
+                f"{file} has a column {name!r}, which curate keeps for itself: rename it"
+            )
 
 
 def check_types(schema: pa.Schema, columns: Columns, required: Sequence[str], file: str) -> None:
@@ -145,22 +140,6 @@ def check_types(schema: pa.Schema, columns: Columns, required: Sequence[str], fi
                 f"{wanted}. Name another column with `read: {{{role}: ...}}`; "
                 f"there are: {', '.join(schema.names)}"
             )
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Tell whether a column of this type can hold texts."""
-    if pt.is_dictionary(kind):
-        return is_text(kind.value_type)
-    tests = (pt.is_string, pt.is_large_string, pt.is_string_view, pt.is_null)
-    return any(test(kind) for test in tests)
-
-
-def is_image(kind: pa.DataType) -> bool:
-    """Tell whether a column of this type can hold encoded images."""
-    if pt.is_struct(kind):
-        at = kind.get_field_index("bytes")
-        return bool(at >= 0 and is_image(kind.field(at).type))
-    return any(test(kind) for test in (pt.is_binary, pt.is_large_binary, pt.is_null))
 
 
 def _no_column(role: str, name: str, have: Sequence[str], file: str) -> str:

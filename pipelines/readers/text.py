@@ -14,7 +14,7 @@ from pipelines import files
 from pipelines.readers import compression, folders
 from pipelines.readers.lines import Block, blocks, chunks_of, invalid_utf8
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
-from pipelines.readers.records import Positions, Records, Unreadable, broken
+from pipelines.readers.records import Positions, Records, Unreadable, rest_lost
 from pipelines.readers.source import Source
 from pipelines.rows import Columns
 
@@ -101,7 +101,7 @@ class Text(Source):
                     held = held[blank[-1] + 1 :]
         except Unreadable as error:
             at = held[0][0] if held else error.position
-            yield broken(piece, at, f"byte {at}", str(error))
+            yield rest_lost(piece, at, f"byte {at}", str(error))
             return
         yield from self._cut(piece, held, [], size)
 

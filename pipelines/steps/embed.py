@@ -47,9 +47,8 @@ class Embed(Map):
             raise ValueError(f"dimensions belongs to model: hash; model: {self.model} has its own")
         return self
 
-    @property
     def adds(self) -> tuple[str, ...]:
-        """Name of the new column."""
+        """Return the name of the new column."""
         return (self.column,)
 
     def roles(self) -> tuple[str, ...]:

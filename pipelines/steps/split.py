@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import re
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from pipelines.rows import SPLIT, Rows
+from pipelines.readers.schema import convert
+from pipelines.rows import SPLIT, Rows, whole
 from pipelines.steps.step import Chance, Map
 
 SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
 """What `datasets` accepts as the name of a split."""
+NOT_SPLITS = ("all", "readme.md", "dataset_dict.json")
+"""What means every split, and the files that stand beside the folders of the splits."""
 
 
 class Split(Map):
@@ -26,7 +29,6 @@ class Split(Map):
     """
 
     op: Literal["split"] = "split"
-    adds: ClassVar[tuple[str, ...]] = (SPLIT,)
 
     shares: dict[str, float] = Field(default={"train": 0.9, "validation": 0.1})
     """Share of the rows that each split gets; they add up to 1."""
@@ -40,17 +42,26 @@ class Split(Map):
         if not shares:
             raise ValueError("name at least one split, such as train: 1.0")
         for name, share in shares.items():
-            if not SPLIT_NAME.fullmatch(name) or name == "all":
+            if not SPLIT_NAME.fullmatch(name) or name[0] == "_" or name.lower() in NOT_SPLITS:
                 raise ValueError(
-                    f"split name {name!r} is not allowed: use letters, digits, `_` and inner dots"
-                    " (and not `all`, which means every split)"
+                    f"split name {name!r} is not allowed: use letters, digits, `_` and inner dots,"
+                    " a letter or digit first (and not `all`, which means every split, or the name"
+                    " of a file that stands beside the splits)"
                 )
             if not 0 < share <= 1:
                 raise ValueError(f"share of {name} is {share}; allowed: above 0, at most 1")
+        if len({name.lower() for name in shares}) < len(shares):
+            raise ValueError(
+                f"split names {', '.join(shares)} differ in case alone: some disks see one folder"
+            )
         total = math.fsum(shares.values())
         if abs(total - 1) > 1e-9:
             raise ValueError(f"shares add up to {total:g}, not to 1: {shares}")
         return shares
+
+    def adds(self) -> tuple[str, ...]:
+        """Return the column that names the split."""
+        return (SPLIT,)
 
     def apply(self, rows: Rows, chance: Chance) -> Rows:
         """Return the rows with the column `_split`."""
@@ -62,5 +73,5 @@ class Split(Map):
         """Return what each row's lot is drawn by: its group, else its id."""
         if self.group is None:
             return rows.ids
-        groups = rows.column(self.group, "group").cast(pa.string())
-        return pc.coalesce(groups, rows.ids)
+        groups = pa.chunked_array([rows.column(self.group, "group")])
+        return whole(pc.coalesce(convert(groups, pa.string()), rows.ids))

@@ -110,6 +110,10 @@ class Chance:
         return np.random.default_rng(xxhash.xxh3_64_intdigest(row_id.encode(), self._salt()))
 
 
+COLUMN_OPTIONS = ("column", "columns", "by", "group", "prefer")
+"""Options that name columns."""
+
+
 class Step(BaseModel):
     """One entry of a recipe's `steps`."""
 
@@ -126,6 +130,19 @@ class Step(BaseModel):
 
     op: str
     """Name of the operator."""
+
+    def names(self) -> list[tuple[str, str]]:
+        """Return (option, column) for each column that an option names and that must be there."""
+        found, own = [], self.adds()
+        for option in COLUMN_OPTIONS:
+            value = getattr(self, option, None) or ()
+            columns = (value,) if isinstance(value, str) else value
+            found += [(option, name) for name in columns if name not in own]
+        return found
+
+    def adds(self) -> tuple[str, ...]:
+        """Return the columns this step adds to the rows."""
+        return ()
 
     def roles(self) -> tuple[str, ...]:
         """Return the roles this step reads with the options it has."""

@@ -8,7 +8,7 @@ from curate.explain import Entry, explain
 from pipelines.ledger import LEDGER_SCHEMA
 
 ROWS = [
-    {"key": 0, "id": "d00", "fate": "kept", "step": 5, "split": "train"},
+    {"key": 0, "id": "d00", "fate": "kept", "split": "train"},
     {
         "key": 1, "id": "d01", "fate": "dropped", "step": 4, "op": "near_dedup",
         "reason": "duplicate", "value": 0.91, "threshold": 0.8, "other": "d00",
@@ -22,8 +22,8 @@ ROWS = [
         "reason": "unreadable", "file": "a.jsonl", "where": "line 4, byte 90",
         "error": "not JSON: unexpected end",
     },
-    {"key": 5, "id": "d00+1", "fate": "derived", "step": 5, "other": "d00", "split": "train"},
-    {"key": 6, "id": "twin", "fate": "kept", "step": 5},
+    {"key": 5, "id": "d00+1", "fate": "derived", "other": "d00", "split": "train"},
+    {"key": 6, "id": "twin", "fate": "kept"},
     {
         "key": 7, "id": "twin", "fate": "dropped", "step": 2, "op": "language",
         "reason": "wrong_language", "value": 0.97, "threshold": float("nan"), "detail": "de",
@@ -62,7 +62,7 @@ def out(tmp_path):
                 "d00: kept (split train)",
                 "2 rows name it:",
                 "  d01: dropped at step 4 near_dedup: duplicate of d00 (similarity 0.91 ≥ 0.8)",
-                "  d00+1: derived at step 5 from d00 (split train)",
+                "  d00+1: derived from d00 (split train)",
             ],
         ),
         (
@@ -74,7 +74,7 @@ def out(tmp_path):
         ),
         (
             "d00+1",
-            ["d00+1: derived at step 5 from d00 (split train)", "  d00: kept (split train)"],
+            ["d00+1: derived from d00 (split train)", "  d00: kept (split train)"],
         ),
         (
             "twin",

@@ -30,6 +30,9 @@ class Embed(Map):
     column: str = "_embedding"
     """Name of the new column."""
 
+    def adds(self) -> tuple[str, ...]:
+        return (self.column,)
+
 
 class SemanticDedup(Corpus):
     """Drop rows whose vectors are near."""
@@ -55,6 +58,9 @@ class Split(Map):
     """Split the rows."""
 
     op: Literal["split"] = "split"
+
+    def adds(self) -> tuple[str, ...]:
+        return ("_split",)
 
 
 class Synonyms(Derive):

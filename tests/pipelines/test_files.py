@@ -1,6 +1,9 @@
 import uuid
+from typing import ClassVar
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from pipelines import files
 
@@ -63,6 +66,73 @@ def test_files_failed_write_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         files.write_bytes_atomically(str(tmp_path / "a"), b"x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_remote_write_never_leaves_a_gap(monkeypatch):
+    path = f"memory://{uuid.uuid4().hex}/a"
+    files.write_bytes_atomically(path, b"old")
+    seen = []
+    for name in ("rm", "rm_file", "_rm", "mv", "cp_file"):
+        monkeypatch.setattr(MemoryFileSystem, name, lambda *_, **__: seen.append("touched"))
+    files.write_bytes_atomically(path, b"new")
+    assert files.read_bytes(path) == b"new"
+    assert seen == []
+
+
+def test_files_remote_rename_replaces_without_a_gap(monkeypatch):
+    root = f"memory://{uuid.uuid4().hex}"
+    fill(root, "a", "b")
+    copy = MemoryFileSystem.cp_file
+
+    def copied(system, source, target, **options):
+        assert system.exists(target)
+        copy(system, source, target, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "cp_file", copied)
+    files.rename(f"{root}/a", f"{root}/b")
+    assert files.read_bytes(f"{root}/b") == b"a"
+    assert not files.exists(f"{root}/a")
+
+
+class Other(MemoryFileSystem):
+    """A remote file system that is no object store, and remembers what it was asked."""
+
+    protocol = "other"
+    known: ClassVar[dict[str, bool]] = {}
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return MemoryFileSystem._strip_protocol(path.replace("other://", "memory://"))
+
+    def exists(self, path, **options):
+        return self.known.setdefault(path, super().exists(path, **options))
+
+    def invalidate_cache(self, path=None):
+        self.known.clear()
+
+
+@pytest.fixture
+def other():
+    fsspec.register_implementation("other", Other, clobber=True)
+    return f"other://{uuid.uuid4().hex}"
+
+
+def test_files_listings_are_never_stale(other):
+    path = f"{other}/a"
+    assert not files.exists(path)
+    MemoryFileSystem().pipe_file(path.replace("other", "memory"), b"by another worker")
+    assert files.exists(path)
+
+
+def test_files_of_no_object_store_are_renamed_into_place(other, monkeypatch):
+    path = f"{other}/a"
+    moved = []
+    move = Other.mv
+    monkeypatch.setattr(Other, "mv", lambda *given, **_: moved.append(given[2]) or move(*given))
+    for data in (b"old", b"new"):
+        files.write_bytes_atomically(path, data)
+        assert files.read_bytes(path) == data
+    assert [target.rpartition("/")[2] for target in moved] == ["a", "a"]
 
 
 def test_files_folder_is_listed_by_name_without_hidden_entries(root):

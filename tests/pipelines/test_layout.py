@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from made_rows import rows_of
 
-from pipelines.layout import assign, merged_columns, plan_schema, sizes_of
+from pipelines.layout import assign, plan_schema, sizes_of
 from pipelines.rows import Columns, Rows
 
 ROLES = Columns(text="text", label="label", image="image")
@@ -23,6 +23,9 @@ def weights(**columns: pa.Array) -> list[int]:
 def test_weights_are_about_bytes() -> None:
     assert weights(c=pa.array(["abc", "é", "", None])) == [3, 2, 0, 0]
     assert weights(c=pa.array([b"abc", None], pa.large_binary())) == [3, 0]
+    assert weights(c=pa.array(["abc", None, "abc"]).dictionary_encode()) == [3, 0, 3]
+    assert weights(c=pa.array(["abc", None], pa.string_view())) == [3, 0]
+    assert weights(c=pa.nulls(2)) == [0, 0]
     assert weights(c=pa.array([1, None])) == [8, 0]
     assert weights(c=pa.array([[1.0, 2.0], None], pa.list_(pa.float32(), 2))) == [8, 0]
     assert weights(c=pa.array([[1, None, 3], [], None])) == [8, 0, 0]
@@ -185,11 +188,6 @@ def test_column_called_image_that_holds_none_stays_what_it_is(kind: pa.DataType)
     values = pa.array(["https://example.org/a.jpg"]) if kind == pa.string() else pa.nulls(1, kind)
     table = pa.table({"image": values, "_id": ["1"]})
     assert made.conform(table)["image"].to_pylist() == values.to_pylist()
-
-
-def test_columns_with_a_role_are_those_that_some_batch_has() -> None:
-    found = merged_columns([Columns(text="text"), {"label": "topic", "text": None}, Columns()])
-    assert found == Columns(text="text", label="topic")
 
 
 def test_sizes_name_key_and_split() -> None:

@@ -65,9 +65,6 @@ def test_plan_survives_saving(tmp_path):
     for path in (str(tmp_path / "plan.arrow"), f"memory://{uuid.uuid4().hex}/plan.arrow"):
         plan.save(path)
         assert tuple(ReadPlan.task(path, i) for i in range(len(plan.tasks))) == plan.tasks
-        loaded = ReadPlan.load(path)
-        assert loaded.tasks == plan.tasks
-        assert loaded.fingerprint() == plan.fingerprint()
     assert any(task.spool for task in plan.tasks)
 
 
@@ -123,13 +120,13 @@ def test_plan_fingerprint_follows_the_input(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(lines("a"))
     read = Jsonl(path=str(tmp_path))
-    one = make_plan(read).fingerprint()
-    assert make_plan(read, target_bytes=3).fingerprint() == one
-    assert make_plan(read, limit=1).fingerprint() != one
+    one = make_plan(read).fingerprint
+    assert make_plan(read, target_bytes=3).fingerprint == one
+    assert make_plan(read, limit=1).fingerprint != one
     os.utime(path, (1, 1))
-    two = make_plan(read).fingerprint()
+    two = make_plan(read).fingerprint
     path.write_bytes(lines("ab"))
-    assert len({one, two, make_plan(read).fingerprint()}) == 3
+    assert len({one, two, make_plan(read).fingerprint}) == 3
 
 
 def test_plan_reads_remote_files(tmp_path):

@@ -1,10 +1,14 @@
+import re
+
 import orjson
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines.keys import position_of
 from pipelines.readers import Arrow, HuggingFace
+from pipelines.readers.reader import REST_LOST
 
 
 def write(path, rows=10, batch=3, kind="stream", metadata=None):
@@ -60,7 +64,39 @@ def test_arrow_truncated_stream_keeps_what_came_before(tmp_path, read_all, targe
     (tmp_path / "a.arrow").write_bytes(data[:-60])
     table, bad = read_all(read, target_bytes=target)
     assert table["n"].to_pylist() == [0, 1, 2, 3, 4, 5]
-    assert [b.where for b in bad] == ["from row 6 on"]
+    assert [(b.where, b.rest_lost) for b in bad] == [("from row 6 on", True)]
+    assert REST_LOST in bad[0].error
+
+
+@pytest.mark.parametrize("target", [1 << 20, 100])
+def test_arrow_every_row_of_a_damaged_batch_is_bad(tmp_path, read_all, target):
+    write(tmp_path / "plain.arrow", 11, 4, "file")
+    table = pa.ipc.open_file(pa.memory_map(str(tmp_path / "plain.arrow"))).read_all()
+    table = table.append_column("d", pa.array(list("ab") * 5 + ["c"]).dictionary_encode())
+    path, options = tmp_path / "a.arrow", pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.OSFile(str(path), "wb") as f, pa.ipc.new_file(f, table.schema, options=options) as w:
+        w.write_table(table, max_chunksize=4)
+    data = bytearray(path.read_bytes())
+    frames = [at.start() for at in re.finditer(rb"\x28\xb5\x2f\xfd", data)]
+    second = frames[len(frames) // 2]  # of three batches of as many frames, after a dictionary's
+    data[second : second + 4] = b"\0\0\0\0"
+    path.write_bytes(data)
+    table, bad = read_all(Arrow(path=str(path)), target_bytes=target, rows=3)
+    assert table["n"].to_pylist() == [0, 1, 2, 3, 8, 9, 10]
+    assert [b.where for b in bad] == [f"row {i}" for i in range(4, 8)]
+    assert [int(position_of(b.key)) for b in bad] == [4, 5, 6, 7]
+    assert all("record batch 1 cannot be read" in b.error and not b.rest_lost for b in bad)
+
+
+def test_arrow_damaged_header_of_a_batch_loses_the_rest(tmp_path, read_all):
+    read = write(tmp_path / "a.arrow", 9, 3, "file")
+    data = bytearray((tmp_path / "a.arrow").read_bytes())
+    starts = [at.start() for at in re.finditer(b"\xff\xff\xff\xff", data)]
+    data[starts[2] + 8 : starts[2] + 40] = b"\xfe" * 32  # after schema and first batch
+    (tmp_path / "a.arrow").write_bytes(data)
+    table, bad = read_all(read)
+    assert table["n"].to_pylist() == [0, 1, 2]
+    assert [(b.where, b.rest_lost) for b in bad] == [("from row 3 on", True)]
 
 
 @pytest.mark.parametrize("content", [b"", b"not arrow at all", b"ARROW1\0\0"])
@@ -68,7 +104,7 @@ def test_arrow_file_that_is_none_is_bad_once(tmp_path, read_all, content):
     (tmp_path / "a.arrow").write_bytes(content)
     table, bad = read_all(Arrow(path=str(tmp_path)), target_bytes=3)
     assert table.num_rows == 0
-    assert [b.where for b in bad] == ["from row 0 on"]
+    assert [(b.where, b.rest_lost) for b in bad] == [("from row 0 on", True)]
 
 
 def save_to_disk(folder, splits):

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.readers import Csv
+from pipelines.readers.reader import REST_LOST
 
 
 def make(tmp_path, data, name="a.csv", **options):
@@ -63,7 +64,15 @@ def test_csv_bad_records_do_not_take_others_along(tmp_path, read_all):
     assert bad[1].error.startswith("broken quoting")
     assert bad[2].error == "invalid UTF-8: byte 0xff at byte 1 of column 'text'"
     assert bad[3].error == "3 fields, but the header has 2"
-    assert "a quote is never closed" in bad[4].error
+    assert bad[4].error.endswith(f"a quote is never closed, so {REST_LOST}")
+    assert [b.rest_lost for b in bad] == [False, False, False, False, True]
+
+
+def test_csv_quote_left_open_on_the_last_line_loses_that_line_alone(tmp_path, read_all):
+    table, bad = read_all(make(tmp_path, b'text,b\nok,1\nlast,"open'))
+    assert table["text"].to_pylist() == ["ok"]
+    assert [(b.where, b.rest_lost) for b in bad] == [("line 3, byte 12", False)]
+    assert REST_LOST not in bad[0].error
 
 
 def test_csv_tab_is_the_delimiter_of_tsv(tmp_path, read_all):
@@ -106,8 +115,8 @@ def test_csv_truncated_gz_is_said(tmp_path, read_all):
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(data)[:-400])
     table, bad = read_all(Csv(path=str(tmp_path)))
     assert 0 < table.num_rows < 5000
-    assert len(bad) == 1
-    assert "truncated .gz stream" in bad[0].error
+    assert [b.rest_lost for b in bad] == [True]
+    assert f"{REST_LOST}: truncated .gz stream" in bad[0].error
 
 
 def test_csv_long_fields_are_read(tmp_path, read_all):

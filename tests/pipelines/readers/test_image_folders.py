@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from pipelines.plan import make_plan
@@ -66,12 +68,29 @@ def test_images_metadata_changes_are_seen(folder, read_all):
         assert table["text"][0].as_py() == said
 
 
+@pytest.mark.parametrize("name", ["metadata.csv", "cat/metadata.jsonl"])
+@pytest.mark.parametrize("pattern", ["", "/*/*.jpg"])
+def test_images_fingerprint_follows_the_metadata(folder, name, pattern):
+    read = Images(path=f"{folder}{pattern}")
+    seen = [make_plan(read).fingerprint]
+    (folder / name).write_text("file_name,x\n")
+    seen.append(make_plan(read).fingerprint)
+    (folder / name).write_text("file_name,xy\n")
+    seen.append(make_plan(read).fingerprint)
+    os.utime(folder / name, (1, 1))
+    seen += [make_plan(read).fingerprint, make_plan(read).fingerprint]
+    assert seen[3] == seen.pop()
+    assert len({*seen}) == 4
+    assert [file.name for file in read.also_read(read.list_files())] == [name]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("metadata.csv", "name,x\n5.gif,1\n", "line 2 has no 'file_name'.*it has: name, x"),
         ("metadata.jsonl", '{"file_name": \n', "line 1 is broken JSON"),
         ("metadata.jsonl", '{"file_name": "5.gif", "image": 1}', "has a column 'image'"),
+        ("metadata.jsonl", '{"file_name": "5.gif", "_key": 1}', "has a column '_key', which"),
     ],
 )
 def test_images_broken_metadata_is_refused(folder, read_all, name, content, said):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pipelines.keys import position_of
 from pipelines.readers import Parquet
+from pipelines.readers.reader import REST_LOST
 
 SLOW_OK = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -91,10 +92,11 @@ def test_parquet_truncated_file_is_bad_once(tmp_path, read_all, keep):
     (tmp_path / "a.parquet").write_bytes(data[:keep])
     table, bad = read_all(read, target_bytes=60)
     assert table.num_rows == 0
-    assert [b.where for b in bad] == ["the file"]
+    assert [(b.where, b.rest_lost) for b in bad] == [("the file", True)]
+    assert REST_LOST in bad[0].error
 
 
-def test_parquet_damaged_row_group_is_bad_alone(tmp_path, read_all):
+def test_parquet_every_row_of_a_damaged_row_group_is_bad(tmp_path, read_all):
     read = write(tmp_path / "a.parquet", 9, 3, compression="zstd")
     about = pq.read_metadata(tmp_path / "a.parquet").row_group(1).column(0)
     data = bytearray((tmp_path / "a.parquet").read_bytes())
@@ -103,15 +105,27 @@ def test_parquet_damaged_row_group_is_bad_alone(tmp_path, read_all):
     (tmp_path / "a.parquet").write_bytes(data)
     table, bad = read_all(read)
     assert table["text"].to_pylist() == [f"text {i}" for i in (0, 1, 2, 6, 7, 8)]
-    assert [b.where for b in bad] == ["rows 3 to 5"]
-    assert "row group 1 cannot be read" in bad[0].error
-    assert read_all(read, target_bytes=50)[1] == bad
+    assert [(b.where, position_of(b.key)) for b in bad] == [
+        ("row 3", 3),
+        ("row 4", 4),
+        ("row 5", 5),
+    ]
+    assert all("row group 1 cannot be read" in b.error and not b.rest_lost for b in bad)
+    assert read_all(read, target_bytes=50, rows=2)[1] == bad
+    assert read_all(read, limit=5)[1] == bad[:2]
 
 
 def test_parquet_text_of_another_type_is_refused(tmp_path, read_all):
     pq.write_table(pa.table({"text": [1]}), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=r"a.parquet: column 'text' is int64, but text must be"):
         read_all(Parquet(path=str(tmp_path)), required=("text",))
+
+
+@pytest.mark.parametrize("name", ["_key", "_split", "_parent"])
+def test_parquet_columns_of_ours_are_refused(tmp_path, read_all, name):
+    pq.write_table(pa.table({"text": ["a"], name: ["b"]}), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=f"has a column '{name}', which curate keeps"):
+        read_all(Parquet(path=str(tmp_path)))
 
 
 def test_parquet_named_column_that_is_missing_is_refused(tmp_path, read_all):

@@ -49,12 +49,7 @@ def test_read_every_option_is_documented():
             assert option.get("description"), (model["title"], name)
 
 
-def test_read_columns_resolve_defaults_only_where_present():
+def test_read_roles_go_to_columns_that_are_present():
     given = Jsonl(path="a", label="topic")
-    assert given.columns(["text", "topic", "x"]) == Columns(text="text", label="topic")
-    assert given.columns(["topic", "id", "_id"]) == Columns(label="topic", id="_id")
-
-
-def test_read_columns_named_but_absent_are_refused():
-    with pytest.raises(ValueError, match=r"the input has no text column 'body'; it has: bodies.*"):
-        Jsonl(path="a", text="body").columns(["bodies"])
+    assert given.present(["text", "topic", "x"]) == Columns(text="text", label="topic")
+    assert given.present(["topic", "id", "_id"]) == Columns(label="topic", id="_id")

@@ -3,13 +3,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.readers.schema import as_text, column_of, conform, merge_schemas, merge_types
+from pipelines.readers.schema import (
+    as_text,
+    column_of,
+    conform,
+    convert,
+    is_text,
+    merge_schemas,
+    merge_types,
+)
 
 values = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-(2**40), 2**40),
-    st.just(2**63),
+    st.sampled_from([2**63, 2**53, 10**16, -(2**60)]),
     st.floats(allow_nan=False, allow_infinity=False, width=16),
     st.text(max_size=3),
     st.lists(st.one_of(st.none(), st.integers(0, 9), st.text(max_size=1)), max_size=2),
@@ -63,5 +71,28 @@ def test_schema_columns_of_other_types_convert():
 
 def test_schema_text_of_values_is_canonical():
     assert as_text({"b": 1.0, "a": None, "c": [2.5, "x"]}) == '{"b":1,"c":[2.5,"x"]}'
+    assert as_text([1e16, -(2.0**62), 1e30]) == "[10000000000000000,-4611686018427387904,1e+30]"
     assert as_text("as it is") == "as it is"
     assert as_text(None) is None
+
+
+def test_schema_dictionaries_of_other_values_become_text():
+    column = pa.chunked_array([pa.array([1, None, 1]).dictionary_encode()])
+    assert convert(column, pa.string()).to_pylist() == ["1", None, "1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (pa.string(), True),
+        (pa.large_string(), True),
+        (pa.string_view(), True),
+        (pa.null(), True),
+        (pa.dictionary(pa.int8(), pa.string()), True),
+        (pa.dictionary(pa.int8(), pa.int64()), False),
+        (pa.binary(), False),
+        (pa.list_(pa.string()), False),
+    ],
+)
+def test_schema_tells_what_can_hold_texts(kind, text):
+    assert is_text(kind) is text

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.readers import Text
+from pipelines.readers.reader import REST_LOST
 
 SLOW_OK = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -29,6 +30,7 @@ def test_text_folder_is_a_row_a_file(tmp_path, read_all):
     ]
     assert bad[0].error == "invalid UTF-8: byte 0xff at byte 2 of the record"
     assert "truncated .gz" in bad[1].error
+    assert not any(b.rest_lost for b in bad)  # each is one row, and it is here
 
 
 def test_text_file_that_vanished_is_bad(tmp_path):
@@ -89,6 +91,16 @@ def test_text_paragraphs_have_offsets_and_lines(tmp_path, read_all):
     assert table["text"].to_pylist() == ["one\ntwo", "four"]
     assert table["_id"].to_pylist() == ["a.txt#1", "a.txt#20"]
     assert bad[0].where == "line 6, byte 12"
+
+
+@pytest.mark.parametrize("rows", ["line", "paragraph"])
+def test_text_truncated_stream_is_said(tmp_path, read_all, rows):
+    data = b"".join(b"%d\n\n" % (i * 7919) for i in range(3000))
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(data)[:-200])
+    table, bad = read_all(Text(path=str(tmp_path), rows=rows))
+    assert 0 < table.num_rows < 3000
+    assert [b.rest_lost for b in bad] == [True]
+    assert bad[0].error.startswith(f"{REST_LOST}: truncated .gz")
 
 
 def test_text_has_no_label(tmp_path, read_all):

@@ -50,6 +50,16 @@ def test_split_keeps_groups_together(type):
         assert len(set(names[np.arange(1000) % 50 == group])) == 1
 
 
+@pytest.mark.parametrize("number", [7, 10**16])
+def test_split_of_a_group_does_not_depend_on_its_type(number):
+    step = Split(shares={f"s{i}": 0.01 for i in range(100)}, group="author")
+    found = {
+        splits_of(step, text_rows(["x"], author=pa.array([number], kind)))[0]
+        for kind in (pa.int64(), pa.float64())
+    } | {splits_of(step, text_rows(["x"], author=[str(number)]))[0]}
+    assert len(found) == 1
+
+
 def test_split_puts_rows_without_a_group_anywhere():
     rows = text_rows(["x"] * 200, author=pa.nulls(200, pa.string()))
     step = Split(shares={"train": 0.5, "test": 0.5}, group="author")
@@ -70,6 +80,14 @@ def test_split_names_a_missing_group_column():
         ({"train": 1.0, "test": 0.0}, "above 0"),
         ({"my-train": 1.0}, "'my-train' is not allowed"),
         ({"all": 1.0}, "every split"),
+        ({"_curate": 1.0}, "'_curate' is not allowed"),
+        ({"_": 1.0}, "'_' is not allowed"),
+        ({"README.md": 1.0}, "'README.md' is not allowed"),
+        ({"readme.md": 1.0}, "'readme.md' is not allowed"),
+        ({"dataset_dict.json": 1.0}, "'dataset_dict.json' is not allowed"),
+        ({"a/b": 1.0}, "'a/b' is not allowed"),
+        ({"..": 1.0}, "'..' is not allowed"),
+        ({"train": 0.5, "Train": 0.5}, "differ in case alone"),
     ],
 )
 def test_split_refuses_shares_that_do_not_fit(shares, message):

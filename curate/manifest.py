@@ -1,0 +1,92 @@
+"""The manifest of a run: what was read, what became of it, and with what it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from curate.accounting import causes
+from curate.recipe import Recipe
+from pipelines.account import balance
+from pipelines.engine import output_features
+from pipelines.plan import ReadPlan
+
+DISTRIBUTION = "curate-proof"
+
+
+@dataclass(frozen=True)
+class About:
+    """How a run was made."""
+
+    runner: str
+    workers: int
+    started: float
+    """By `time.perf_counter`."""
+
+
+def build_manifest(
+    recipe: Recipe,
+    source: str,
+    plan: ReadPlan,
+    summary: dict[str, Any],
+    written: list[dict[str, Any]],
+    about: About,
+) -> dict[str, Any]:
+    """Return the manifest of a run whose files are written, after checking that it balances.
+
+    Args:
+        recipe: what was run.
+        source: the same as text, with all defaults filled in.
+        plan: what was read.
+        summary: what the planner of the output found.
+        written: each file written, with rows and sha256.
+        about: how it was run.
+    """
+    rows, steps = balance(summary["steps"], recipe.steps, written)
+    dropped: dict[str, int] = {}
+    for cause in causes(steps, rows["in"]):
+        if cause.fate == "dropped":
+            dropped[cause.reason] = dropped.get(cause.reason, 0) + cause.rows
+    return {
+        "name": recipe.name,
+        "tool": {"name": "curate", "version": metadata.version(DISTRIBUTION)},
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "rows": rows,
+        "steps": steps,
+        "dropped_by_reason": dict(sorted(dropped.items())),
+        "shards": [w for w in written if not w["file"].startswith("_curate/")],
+        "ledger": [w for w in written if w["file"].startswith("_curate/")],
+        "columns": summary["columns"],
+        "features": output_features(summary),
+        "profile": {"before": summary["before"], "after": summary["after"]},
+        "notes": summary["notes"],
+        "declared": list(recipe.notes),
+        "recipe": {"sha256": hashlib.sha256(source.encode()).hexdigest(), "file": "recipe.yaml"},
+        "input": {
+            "fingerprint": plan.fingerprint,
+            "files": len(plan.files),
+            "bytes": sum(file.size for file in plan.files),
+            "limit": plan.limit,
+        },
+        "seed": recipe.seed,
+        "runner": about.runner,
+        "workers": about.workers,
+        "versions": versions(),
+        "seconds": round(time.perf_counter() - about.started, 3),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that shape the output."""
+    names = (DISTRIBUTION, "apache-beam", "numpy", "pyarrow", "pydantic", "faiss-cpu")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,116 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from curate import output
+from curate.errors import TooManyQuarantined
+from curate.output import MANIFEST, place_output
+from curate.recipe import Recipe
+from curate.run import _work_folder, run_recipe
+from pipelines import files
+from pipelines.faults import raised_by_us
+from pipelines.plan import make_plan
+
+
+def recipe(folder: Path, **more) -> Recipe:
+    given = {
+        "name": "small",
+        "read": {"format": "jsonl", "path": str(folder / "in")},
+        "steps": [{"op": "normalize_text"}],
+        "write": {"path": str(folder / "out")},
+        **more,
+    }
+    return Recipe.model_validate_json(json.dumps(given))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in "abcd":
+        lines = [json.dumps({"id": f"{name}{i}", "text": f"row {i} of {name}"}) for i in range(20)]
+        (tmp_path / "in" / f"{name}.jsonl").write_text("\n".join(lines))
+    return tmp_path
+
+
+def test_work_of_another_cut_of_the_input_is_not_taken_up(folder):
+    small = recipe(folder)
+    whole = make_plan(small.read)
+    size = whole.files[0].size
+    cuts = {}
+    for target in range(size // 3, 5 * size):
+        plan = make_plan(small.read, target_bytes=target)
+        cut = tuple(tuple((p.file, p.start, p.stop) for p in task.pieces) for task in plan.tasks)
+        cuts.setdefault(cut, _work_folder("/x/out", small, plan))
+    counts = [len(cut) for cut in cuts]
+    assert len(set(counts)) < len(counts), "no two cuts have the same number of tasks"
+    assert len(set(cuts.values())) == len(cuts)
+
+
+def test_order_of_split_shares_decides_about_the_work_folder(folder):
+    plan = make_plan(recipe(folder).read)
+    one, other = (
+        recipe(folder, steps=[{"op": "split", "shares": shares}])
+        for shares in ({"train": 0.9, "test": 0.1}, {"test": 0.1, "train": 0.9})
+    )
+    assert _work_folder("/x/out", one, plan) != _work_folder("/x/out", other, plan)
+
+
+def test_run_that_fails_to_move_keeps_the_old_output(folder, monkeypatch):
+    (folder / "old").mkdir()
+    (folder / "old" / "precious").touch()
+    (folder / "new").mkdir()
+    rename = files.rename
+
+    def broken(source, target):
+        if source.endswith("new"):
+            raise OSError("disk full")
+        rename(source, target)
+
+    monkeypatch.setattr(output.files, "rename", broken)
+    with pytest.raises(OSError, match="disk full"):
+        place_output(str(folder / "new"), str(folder / "old"))
+    assert (folder / "old" / "precious").exists()
+
+
+def test_object_store_gets_the_manifest_last(monkeypatch):
+    files.write_bytes_atomically("memory://last/new/_curate/manifest.json", b"{}")
+    files.write_bytes_atomically("memory://last/new/train/data.arrow", b"rows")
+    seen = []
+    rename = files.rename
+
+    def watched(source, target):
+        rename(source, target)
+        seen.append(files.exists(f"{target}/{MANIFEST}"))
+
+    monkeypatch.setattr(output.files, "rename", watched)
+    place_output("memory://last/new", "memory://last/out")
+    assert seen[0] is False
+    assert files.read_bytes(f"memory://last/out/{MANIFEST}") == b"{}"
+    assert files.read_bytes("memory://last/out/train/data.arrow") == b"rows"
+
+
+def test_too_many_quarantined_says_where_the_output_was_put_aside(folder):
+    with (folder / "in/a.jsonl").open("a") as lines:
+        lines.write("\n{broken\n")
+    with pytest.raises(TooManyQuarantined, match=r"put aside, with its ledger: .*out\.rejected"):
+        run_recipe(recipe(folder, max_quarantined=0))
+    assert not (folder / "out").exists()
+    assert (folder / "out.rejected" / MANIFEST).exists()
+
+
+def test_fault_of_a_library_is_not_the_users():
+    def ours() -> None:
+        exec(compile("raise ValueError('mend this')", "x", "exec"), {"__name__": "curate.x"})
+
+    def unpacking() -> None:
+        exec(compile("a, b = [1]", "x", "exec"), {"__name__": "curate.x"})
+
+    def in_numpy() -> None:
+        exec(compile("np.concatenate([])", "x", "exec"), {"__name__": "curate.x", "np": np})
+
+    for call, expected in ((ours, True), (unpacking, False), (in_numpy, False)):
+        with pytest.raises(ValueError, match=r"mend|unpack|concatenate") as caught:
+            call()
+        assert raised_by_us(caught.value) is expected
