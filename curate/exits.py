@@ -28,7 +28,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+            click.echo("interrupted; the same command takes it up again", err=True)
             raise SystemExit(INTERRUPTED) from None
         except (RunFailed, ValueError, *FILE_ERRORS) as error:
             if isinstance(error, ValueError) and not raised_by_us(error):

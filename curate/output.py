@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from pipelines import files
@@ -41,6 +43,40 @@ def write_dataset_files(
         write_json(f"{out}/{split}/dataset_info.json", {"features": features})
     write_json(f"{out}/dataset_dict.json", {"splits": sorted(shards)})
     return {split: sum(s["rows"] for s in shards[split]) for split in sorted(shards)}
+
+
+def check_place(out: str, inputs: Sequence[str], overwrite: bool) -> None:
+    """Refuse an output folder that would destroy or feed the input, or erase what is not ours.
+
+    Args:
+        out: the output folder.
+        inputs: the paths, folders and globs that are read.
+        overwrite: whether an earlier output may be replaced.
+
+    Raises:
+        ValueError: it lies around or inside the input, or holds something else than an output.
+        FileExistsError: an output is there and may not be replaced.
+    """
+    for given in inputs:
+        fixed = re.split(r"[^/]*[*?\[]", given, maxsplit=1)[0].rstrip("/") or "/"
+        deep = (given == fixed and files.is_folder(given)) or "**" in given
+        if f"{fixed}/".startswith(f"{out.rstrip('/')}/"):
+            raise ValueError(f"the output {out} holds the input {given}: write to another folder")
+        if deep and out.startswith(f"{fixed}/"):
+            raise ValueError(
+                f"the output {out} lies inside the input {given}, and the next run would read it: "
+                "write to another folder"
+            )
+    if not files.exists(out):
+        return
+    if not files.exists(f"{out}/{MANIFEST}") and (not files.is_folder(out) or files.list_all(out)):
+        raise ValueError(
+            f"{out} is there and is no output of curate, so it is not replaced: write elsewhere"
+        )
+    if not overwrite:
+        raise FileExistsError(
+            f"{out} is already there; use --overwrite to replace it or --out for another place"
+        )
 
 
 def place_output(source: str, target: str) -> None:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curate.accounting import causes
 from curate.card import dataset_card
 from curate.errors import RunFailed, TooManyQuarantined
 from curate.examples import Ledger, examples, quarantined
 from curate.manifest import About, build_manifest, versions
-from curate.output import place_output, write_dataset_files, write_json, write_text
+from curate.output import check_place, place_output, write_dataset_files, write_json, write_text
 from curate.recipe import Recipe, quarantine_budget, recipe_yaml
 from curate.report import render_report
 from pipelines import engine, files
@@ -74,16 +75,15 @@ def run_recipe(
     tell = progress or (lambda _: None)
     out = _absolute(recipe.write.path)
     overwrite = overwrite or recipe.write.overwrite
-    if files.exists(out) and not overwrite:
-        raise FileExistsError(
-            f"{recipe.write.path} is already there; use --overwrite to replace it or --out for "
-            "another place"
-        )
+    paths = [recipe.read.path] if isinstance(recipe.read.path, str) else recipe.read.path
+    check_place(out, [_absolute(path) for path in paths], overwrite)
     tell("listing the input")
     runner = runner or recipe.run.runner
     plan, workers = _plan(recipe, runner, workers, limit)
     work = _work_folder(out, recipe, plan)
-    files.make_dirs(work)
+    if files.exists(f"{work}/shards"):
+        tell("taking up a run that was interrupted")
+    _make_folder(work, recipe.write.path)
     plan.save(f"{work}/{PLAN_FILE}")
     job = engine.Job(
         read=recipe.read,
@@ -103,6 +103,13 @@ def run_recipe(
     about = About(runner, workers, start)
     manifest = _finish(recipe, plan, work, about)
     return _publish(recipe, out, work, manifest)
+
+
+def _make_folder(work: str, path: str) -> None:
+    try:
+        files.make_dirs(work)
+    except OSError as error:
+        raise ValueError(f"write.path {path}: cannot be created ({error.strerror})") from error
 
 
 def required_roles(recipe: Recipe) -> tuple[str, ...]:
@@ -192,10 +199,22 @@ def _publish(recipe: Recipe, out: str, work: str, manifest: dict[str, Any]) -> R
         )
     if place != out:
         raise RunFailed(
-            f"no row is left of {rows['in']:,}; {place}/_curate/report.html shows what each step "
-            "dropped"
+            f"no row is left of {rows['in']:,}{_most_frequent(place, manifest)}; "
+            f"{place}/_curate/report.html shows what each step took out"
         )
     return RunResult(out, manifest, f"{out}/_curate/report.html")
+
+
+def _most_frequent(place: str, manifest: dict[str, Any]) -> str:
+    """Return what took out most rows, with an example where they could not be read."""
+    found = sorted(causes(manifest["steps"], manifest["rows"]["in"]), key=lambda c: -c.rows)
+    if not found:
+        return ""
+    said = f": {found[0].rows:,} {found[0].reason} at step {found[0].step} ({found[0].op})"
+    if found[0].fate == "quarantined":
+        first = quarantined(ledger_of(place, manifest), 1)[0]
+        said += f", such as {first['file']}: {first['where']}: {first['error']}"
+    return said
 
 
 def ledger_of(out: str, manifest: dict[str, Any]) -> Ledger:

@@ -14,6 +14,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import pyarrow as pa
@@ -22,13 +23,27 @@ from pipelines import files
 from pipelines.books import Books
 from pipelines.faults import raised_by_us
 from pipelines.finish import finish_rounds, report_shard
-from pipelines.mail import HERE, TASK, Mail, Message, Round, home, home_number, message
+from pipelines.mail import (
+    HERE,
+    PLAN,
+    SPENT,
+    TASK,
+    Mail,
+    Message,
+    Round,
+    home,
+    home_number,
+    message,
+)
 from pipelines.readers import Read
 from pipelines.segment import Segment, SegmentRun, segments_of
 from pipelines.shard import load_state, open_rows
 from pipelines.spool import places_of, read_shard, shard_number, spool_round
 from pipelines.steps.corpus import VERDICT, VERDICT_SCHEMA, Site
 from pipelines.steps.step import Chance, Step
+
+LEAST_SPENT = 0.001
+"""Seconds below which a round does not report its time: a message would cost as much."""
 
 
 @dataclass(frozen=True)
@@ -57,23 +72,26 @@ class Job:
 
 def rounds_of(job: Job) -> list[tuple[str, Round]]:
     """Return all rounds of a job with their names in the graph."""
-    rounds: list[tuple[str, Round]] = []
+    return [(name, part) for name, part, _ in _rounds_with_steps(job)]
+
+
+def _rounds_with_steps(job: Job) -> list[tuple[str, Round, int | None]]:
+    """Return all rounds with their names and the number of the corpus step they belong to."""
+    rounds: list[tuple[str, Round, int | None]] = []
     segments = segments_of(job.steps)
     if job.spools:
-        rounds.append(("spool", spool_round(job.work, job.read, job.required)))
+        rounds.append(("spool", spool_round(job.work, job.read, job.required), None))
     for segment in segments:
         name = f"segment {segment.index}"
-        rounds.append((name, _segment_round(job, segment)))
+        rounds.append((name, _segment_round(job, segment), None))
         if segment.corpus is not None:
             number, step = segment.corpus
-            site = Site(
-                job.work, segment.index, Chance(job.seed, number), max(job.tasks, job.shards)
-            )
+            site = Site(job.work, segment.index, Chance(job.seed, number), job.spread)
             for i, part in enumerate(step.rounds(site), start=1):
-                rounds.append((f"step {number} {step.op} {i}", part))
+                rounds.append((f"step {number} {step.op} {i}", part, number))
     names = ("plan", "write", "end")
     finish = finish_rounds(job.work, len(segments), job.shard_bytes)
-    return rounds + list(zip(names, finish, strict=True))
+    return rounds + [(name, part, None) for name, part in zip(names, finish, strict=True)]
 
 
 def first_messages(tasks: int) -> Iterator[Message]:
@@ -115,9 +133,9 @@ def build(pipeline: Any, job: Job) -> Any:
     element = tuple[str, bytes]
     start = pipeline | "start" >> beam.Create([job.tasks])
     mail = start | "post tasks" >> beam.FlatMap(first_messages).with_output_types(element)
-    for name, part in rounds_of(job):
+    for name, part, step in _rounds_with_steps(job):
         grouped = mail | f"{name}: meet" >> beam.GroupByKey()
-        solve = beam.FlatMapTuple(Told(part, job.work)).with_output_types(element)
+        solve = beam.FlatMapTuple(Watched(part, job.work, step)).with_output_types(element)
         mail = grouped | f"{name}: solve" >> solve
     return mail
 
@@ -164,20 +182,27 @@ def run(job: Job, runner: str, workers: int, options: Sequence[str] = ()) -> Non
 
 
 @dataclass(frozen=True)
-class Told:
-    """A round that leaves word of what the user must mend, since runners wrap exceptions."""
+class Watched:
+    """A round that tells how long it took and what the user must mend, on any runner."""
 
     part: Round
     work: str
+    step: int | None
+    """Number of the corpus step it belongs to, None for segments, which keep time themselves."""
 
     def __call__(self, address: str, payloads: Iterable[bytes]) -> Iterator[Message]:
-        """Solve, and note a ValueError where `run` finds it on any runner."""
+        """Solve; runners wrap exceptions, so a ValueError is noted where `run` finds it."""
+        start = perf_counter()
         try:
-            yield from self.part(address, payloads)
+            messages = list(self.part(address, payloads))
         except ValueError as error:
             if raised_by_us(error):
                 files.write_bytes_atomically(_failure(self.work), str(error).encode())
             raise
+        yield from messages
+        seconds = perf_counter() - start
+        if self.step is not None and seconds >= LEAST_SPENT:
+            yield message(PLAN, SPENT, pa.table({"step": [self.step], "seconds": [seconds]}))
 
 
 def _failure(work: str) -> str:
@@ -186,14 +211,14 @@ def _failure(work: str) -> str:
 
 @contextlib.contextmanager
 def _quiet_logs() -> Iterator[None]:
-    """Keep the chatter of Beam and Dask off the terminal; errors still come through."""
+    """Keep the chatter of Beam and Dask off the terminal."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
     chatty = ("apache_beam", "distributed")
     levels = {name: logging.getLogger(name).level for name in chatty}
     for name in chatty:
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what is raised reaches us anyway
     try:
         yield
     finally:
@@ -214,7 +239,7 @@ def _engine(runner: str, workers: int, options: Sequence[str]) -> Iterator[tuple
         own = [
             f"--direct_num_workers={workers}",
             "--direct_running_mode=multi_processing",
-            "--default_sdk_harness_log_level=ERROR",
+            "--default_sdk_harness_log_level=CRITICAL",
         ]
         yield FnApiRunner(), PipelineOptions([*(own if workers > 1 else []), *options])
     elif runner == "dask":

@@ -142,6 +142,14 @@ def is_folder(path: str) -> bool:
     return _local(path).is_dir()
 
 
+def list_all(folder: str) -> list[str]:
+    """Return the names of all entries of a folder, hidden ones too."""
+    if is_remote(folder):
+        system, inside = _remote(folder)
+        return [str(name) for name in system.ls(inside, detail=False)]
+    return [entry.name for entry in _local(folder).iterdir()]
+
+
 def make_dirs(path: str) -> None:
     """Make a folder and its parents where they are missing."""
     if is_remote(path):

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipelines import files
 from pipelines.layout import LEDGER_ROWS, OutputSchema, plan_schema, sizes_of
 from pipelines.ledger import Tally
-from pipelines.mail import NOTE, PLAN, Mail, Message, Round, message
+from pipelines.mail import NOTE, PLAN, SPENT, Mail, Message, Round, message
 from pipelines.profile import Profile
 from pipelines.readers.schema import merge_schemas
 from pipelines.rows import ID, KEY, MissingColumn, Rows, merged_columns
@@ -99,7 +99,7 @@ def finish_rounds(work: str, segments: int, shard_bytes: int) -> tuple[Round, ..
         return iter(())
 
     return (
-        Round(("shard", NOTE), plan),
+        Round(("shard", NOTE, SPENT), plan),
         Round(("order",), write),
         Round(("written", "nothing"), end),
     )
@@ -114,6 +114,8 @@ def plan_output(work: str, segments: int, mail: Mail, shard_bytes: int) -> Itera
         _add(tallies, shard["tallies"])
         before.merge(shard["before"])
         after.merge(shard["after"])
+    for row in mail[SPENT].to_pylist() if SPENT in mail else ():
+        tallies[row["step"]].seconds += row["seconds"]
     if before.rows:
         _check_named(shards)
     output = plan_schema(

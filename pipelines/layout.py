@@ -40,14 +40,12 @@ def sizes_of(rows: Rows) -> pa.Table:
 
 
 def _bytes_of(column: pa.Array, number: int = 8) -> Sizes:
-    """Return about how many bytes each value takes.
+    """Return about how many bytes each value of a column of plain type takes.
 
     A null weighs 0, so that an absent column weighs nothing, and any number `number`, so that its
     width does not matter: which type a column has may differ between the shards.
     """
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.dictionary_decode(), kind.value_type
     if pa.types.is_null(kind):
         return np.zeros(len(column), np.int64)
     if pa.types.is_struct(kind):

@@ -30,6 +30,8 @@ _ALIGNED = 16
 
 PLAN = "plan"
 """Address of the planner of the output."""
+SPENT = "spent"
+"""Kind of the messages to PLAN that say how long a round took: columns step, seconds."""
 NOTE = "note"
 """Kind of the messages to PLAN that the manifest repeats: columns op, note, count."""
 

@@ -49,7 +49,8 @@ def compare_scores(
         baseline: the score of the best trivial answer on each test row.
         delta: smallest effect that matters, in units of the score.
         metric: name of the score.
-        facts: everything else the report should hold.
+        facts: everything else the report should hold. Without a plan, runs and a leak check among
+            them the result is exploratory.
 
     Raises:
         ValueError: an arm is missing, shapes differ, or there are fewer than three seeds.
@@ -119,7 +120,7 @@ def _checks(
     delta: float,
 ) -> list[Guard]:
     checks = [
-        guards.plan(facts.changed_plan),
+        guards.plan(facts),
         guards.budget(facts),
         guards.leak(facts),
         guards.null(gaps["aa − raw"]),
@@ -154,16 +155,18 @@ def _assemble(
             "cost", "versions", "left_out", "notes", "remarks",
         }
     )  # fmt: skip
+    doubts = [
+        check.detail
+        for check in checks
+        if not check.passed and (check.if_failed == "exploratory" or check.name == "plan")
+    ]
     draft = Result(
         verdict=verdict,
         supported=verdict == "better",
         sentence="",
         refusals=[check.detail for check in checks if _refuses(check)],
-        exploratory=any(not c.passed and c.if_failed == "exploratory" for c in checks)
-        or facts.changed_plan is not None,
-        exploratory_because=[
-            c.detail for c in checks if not c.passed and c.name in ("plan", "power")
-        ],
+        exploratory=bool(doubts) or facts.changed_plan is not None,
+        exploratory_because=doubts,
         metric=metric,
         delta=delta,
         gap=gap and gap.gap,

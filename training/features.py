@@ -7,12 +7,16 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 KeyArray = npt.NDArray[np.uint64]
 
@@ -23,6 +27,7 @@ MOST_WORDS = 400
 MOST_SIDE = 32
 """Largest side of a training image in pixels: what two cores train on in seconds."""
 LEAST_SIDE = 8
+GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ def _head(payload: bytes) -> tuple[int, bool] | None:
 
     try:
         with Image.open(io.BytesIO(payload)) as image:
-            return max(image.size), image.mode in ("1", "L")
+            return max(image.size), image.mode in GREY
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 
@@ -116,10 +121,8 @@ def _decode(payload: bytes, side: int, mode: str) -> tuple[npt.NDArray[np.uint8]
 
     try:
         with Image.open(io.BytesIO(payload)) as opened:
-            image: Image.Image = ImageOps.exif_transpose(opened)
-            if image.mode == "P":
-                image = image.convert("RGBA")
-            full = np.asarray(image.convert("RGB"))
+            image = _seen(ImageOps.exif_transpose(opened))
+            full = np.asarray(image)
             fitted = image.convert(mode)
             if fitted.size != (side, side):
                 fitted = fitted.resize((side, side), Image.Resampling.BOX)
@@ -127,3 +130,23 @@ def _decode(payload: bytes, side: int, mode: str) -> tuple[npt.NDArray[np.uint8]
         return None
     key = xxhash.xxh3_64_intdigest(full.tobytes(), seed=full.shape[0])
     return np.asarray(fitted).reshape(side, side, -1).transpose(2, 0, 1), key
+
+
+def _seen(image: Image) -> Image:
+    """Return an image as RGB as a viewer shows it: deep grey by its high byte, alpha on white."""
+    from PIL import Image
+
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        seen = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return 16-bit grey by its high byte; floats in [0, 1] or [0, 255] scaled to bytes."""
+    if values.dtype.kind == "f":
+        top = 255.0 if np.nanmax(values, initial=0.0) <= 1.0 else 1.0
+        return np.asarray(np.clip(np.nan_to_num(values) * top, 0, 255), dtype=np.uint8)
+    return np.asarray(np.clip(values.astype(np.int64), 0, 65_535) >> 8, dtype=np.uint8)

@@ -44,11 +44,11 @@ def profile(name: str | None) -> Guard | None:
     return Guard(name="profile", passed=False, detail=detail, if_failed="void")
 
 
-def budget(facts: Facts) -> Guard | None:
+def budget(facts: Facts) -> Guard:
     """Every run saw the same number of examples, on one kind of device with one torch."""
     paired = [run for run in facts.runs if run["arm"] != "curated@epochs"]
     if not paired:
-        return None
+        return _not_shown("budget", "No record of the runs shows that every arm saw as much.")
     seen = [run["n_seen"] for run in paired]
     kinds = sorted({f"{run['device']}, torch {run['torch']}" for run in paired})
     even = max(seen) - min(seen) <= BUDGET_TOLERANCE * max(seen)
@@ -61,10 +61,10 @@ def budget(facts: Facts) -> Guard | None:
     return Guard(name="budget", passed=even and len(kinds) == 1, detail=detail, if_failed="void")
 
 
-def leak(facts: Facts) -> Guard | None:
+def leak(facts: Facts) -> Guard:
     """No train row stands in test any more."""
     if facts.leaks_left is None:
-        return None
+        return _not_shown("leak", "No leak check was made.")
     removed = facts.leak.get("raw", 0), facts.leak.get("curated", 0)
     detail = (
         f"{facts.leaks_left:,} train rows still stand in test after decontamination."
@@ -117,8 +117,11 @@ def control(name: str, explains: str, gap: Gap | None, left_out: str | None) -> 
     return Guard(name=name, passed=passed, detail=detail, if_failed="refuse")
 
 
-def plan(changed: str | None) -> Guard:
+def plan(facts: Facts) -> Guard:
     """The plan stood before the first run and was not changed since."""
+    changed = facts.changed_plan
+    if facts.plan_hash is None and not changed:
+        return _not_shown("plan", "No plan was written before the runs.")
     detail = "The plan was written before the first run and has not changed."
     if changed:
         detail = changed[0].upper() + changed[1:] + "."
@@ -131,10 +134,14 @@ def power(before: float | None, delta: float) -> Guard | None:
         return None
     enough = before <= delta
     detail = (
-        f"Before running, this design was expected to find gaps from {points(before, sign=False)}; "
-        f"the smallest that matters is {points(delta, sign=False)}."
+        f"Before running, this design was expected to find a gap of {points(before, sign=False)} "
+        f"with 80 % power; the smallest that matters is {points(delta, sign=False)}."
     )
     return Guard(name="power", passed=enough, detail=detail, if_failed="exploratory")
+
+
+def _not_shown(name: str, detail: str) -> Guard:
+    return Guard(name=name, passed=False, detail=detail, if_failed="exploratory")
 
 
 def points(value: float, *, sign: bool = True) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,6 +77,10 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     format: Literal[1] = 1
+    code: str
+    """SHA-256 of this package's sources: runs of other code are never paired."""
+    versions: dict[str, str]
+    """Of the packages that decide what a run computes."""
     task: Task
     profile: Profile
     metric: str
@@ -95,6 +101,20 @@ class Plan(BaseModel):
         """Return the SHA-256 of the plan's canonical JSON."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@cache
+def code_hash(package: Path = Path(__file__).parent) -> str:
+    """Return the SHA-256 of a package's Python sources."""
+    digest = hashlib.sha256()
+    for source in sorted(package.glob("*.py")):
+        digest.update(f"{source.name}\0{source.stat().st_size}\0".encode() + source.read_bytes())
+    return digest.hexdigest()
+
+
+def trained_with() -> dict[str, str]:
+    """Return the versions of the packages that train."""
+    return {package: version(package) for package in ("numpy", "torch")}
 
 
 def write_plan(plan: Plan, out: Path) -> str | None:

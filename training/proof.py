@@ -19,7 +19,15 @@ from training.arms import Arm, choose_arms
 from training.compare import compare_scores
 from training.data import Pool, Task, load_pool
 from training.guards import check_seeds, points
-from training.plan import Plan, Profile, recipe_for, write_json, write_plan
+from training.plan import (
+    Plan,
+    Profile,
+    code_hash,
+    recipe_for,
+    trained_with,
+    write_json,
+    write_plan,
+)
 from training.report import write_report
 from training.result import ClassShare, Facts, Result
 from training.runs import Record, make_runs, read_scores, write_cache
@@ -60,11 +68,11 @@ def prove(
         text: column of the text.
         image: column of the image.
         label: column of the label; datasets are matched by label name.
-        seeds: runs of each arm; 5 are usual, 3 the least, 6 give a permutation p-value.
+        seeds: runs of each arm; 5 are usual, 3 the least; from 6 on sign flips confirm p.
         steps: optimizer steps of every arm; by default from the size of raw.
         batch: examples a step; by default the recipe's.
         smallest_effect: smallest difference in accuracy that matters (δ).
-        workers: training processes; by default one a core.
+        workers: training processes; by default one a GPU, else one a core.
         profile: "cpu", "gpu" (wider and longer) or "smoke" (plumbing only, claims nothing).
         notes: what a reader must know about the data, such as "labels carry 30 % injected noise:
             synthetic"; repeated in the sentence.
@@ -82,6 +90,8 @@ def prove(
     pool = load_pool(places, task=task, content=content, label=label, buckets=recipe.width)
     arms, left_out = choose_arms(pool.raw, pool.curated)
     plan = Plan(
+        code=code_hash(),
+        versions=trained_with(),
         task=task,
         profile=profile,
         metric="accuracy",
@@ -101,7 +111,7 @@ def prove(
     write_cache(pool, plan, folder)
     if progress:
         gap = points(plan.mde_before, sign=False)
-        progress(0, len(arms) * seeds, f"expected to find a gap of {gap} or more")
+        progress(0, len(arms) * seeds, f"expected to find a gap of {gap} with 80 % power")
     records = make_runs(plan, folder, tests=len(pool.test), workers=workers, progress=progress)
     shutil.rmtree(folder / "cache")
     facts = _facts(plan, pool, arms, records, changed, list(notes)).model_copy(
@@ -203,7 +213,7 @@ def _cost(records: list[Record], curated: Path, seconds: float) -> dict[str, Any
         "train_seconds": round(sum(run["seconds"] for run in records), 2),
         "curate_seconds": manifest.get("seconds"),
         "curate_rows": manifest.get("rows"),
-        "external_data": manifest.get("external_data"),
+        "external_data": manifest.get("external_data", "none declared") if manifest else None,
     }
 
 

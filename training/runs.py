@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.data import Pool
+from training.data import IntArray, Pool
 from training.plan import Plan, remember_plan, write_json
 
 Progress = Callable[[int, int, str], None]
@@ -30,10 +31,7 @@ def write_cache(pool: Pool, plan: Plan, out: Path) -> None:
     (out / "runs").mkdir(exist_ok=True)
     pool.features.save(cache)
     if "pixels" in pool.features.arrays:
-        pixels = pool.features.arrays["pixels"][pool.raw.x]
-        mean = pixels.mean(axis=(0, 2, 3), keepdims=True)[0]
-        deviation = np.maximum(pixels.std(axis=(0, 2, 3), keepdims=True)[0], 1.0)
-        np.save(cache / "scale.npy", np.stack([mean, deviation]).astype(np.float32))
+        np.save(cache / "scale.npy", scale(pool.features.arrays["pixels"], pool.raw.x))
     for role, rows in (("raw", pool.raw), ("curated", pool.curated), ("test", pool.test)):
         rows.save(cache / f"{role}.npz")
     setup = {
@@ -46,6 +44,20 @@ def write_cache(pool: Pool, plan: Plan, out: Path) -> None:
     write_json(cache / "setup.json", setup)
 
 
+def scale(pixels: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[np.float32]:
+    """Return mean and deviation (1 or more) of each channel over `rows`, shape (2, C, 1, 1).
+
+    From exact sums of each picture, so that no float copy of the pixels is made.
+    """
+    times = np.bincount(rows, minlength=len(pixels))
+    sums = times @ np.einsum("nchw->nc", pixels, dtype=np.int64)
+    squares = times @ np.einsum("nchw,nchw->nc", pixels, pixels, dtype=np.int64)
+    count = len(rows) * pixels.shape[2] * pixels.shape[3]
+    mean = sums / count
+    deviation = np.maximum(np.sqrt(np.maximum(squares / count - mean**2, 0)), 1.0)
+    return np.stack([mean, deviation]).astype(np.float32)[:, :, None, None]
+
+
 def make_runs(
     plan: Plan, out: Path, *, tests: int, workers: int | None, progress: Progress | None
 ) -> list[Record]:
@@ -56,9 +68,9 @@ def make_runs(
     done = len(wanted) - len(missing)
     if progress:
         progress(done, len(wanted), f"{done} of {len(wanted)} runs already there")
-    count = min(workers or _cores(), len(missing))
+    count = min(workers or default_workers(), len(missing)) if missing else 0
     idle: SimpleQueue[Worker] = SimpleQueue()
-    crew = [Worker(out) for _ in range(count)]
+    crew = [Worker(out, number) for number in range(count)]
     for worker in crew:
         idle.put(worker)
 
@@ -108,8 +120,19 @@ def _score_files(out: Path, arm: str, seed: int) -> tuple[Path, Path]:
     return stem.with_name(stem.name + ".correct.npy"), stem.with_name(stem.name + ".loss.npy")
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def default_workers() -> int:
+    """Return the number of GPUs, or without one the number of cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return _gpus() or cores or 1
+
+
+def _gpus() -> int:
+    """Count the GPUs that torch can use; it is asked in a process of its own, only where one is."""
+    if not (shutil.which("nvidia-smi") or Path("/dev/kfd").exists()):
+        return 0
+    code = "import torch; print(torch.cuda.device_count())"
+    asked = subprocess.run([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, check=True)
+    return int(asked.stdout.split()[-1])
 
 
 class Worker:
@@ -119,12 +142,12 @@ class Worker:
     again, so `prove` works from a script without a main guard, a notebook or stdin.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, number: int) -> None:
         root = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         one_thread = {"OMP_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "training.worker", str(out.resolve())],
+            [sys.executable, "-P", "-m", "training.worker", str(out.resolve()), str(number)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -84,7 +84,8 @@ def _numbers(result: Result) -> str:
     if result.verdict == "better" and twin is not None:
         said += f" As many random raw rows score {_score(result, twin.mean)}."
     if result.verdict == "inconclusive" and not result.refusals and result.mde.after is not None:
-        said += f" A gap of {points(result.mde.after, sign=False)} would have been found."
+        least = points(result.mde.after, sign=False)
+        said += f" A gap of {least} would have been found with 80 % power."
     return said
 
 

@@ -127,7 +127,7 @@ class _Metadata:
     def _in(self, folder: str) -> dict[str, dict[str, Any]] | None:
         if folder not in self._folders:
             file = _metadata_file(folder)
-            self._folders[folder] = file and _load(file.path, file.size, file.stamp)
+            self._folders[folder] = _load(file.path, file.size, file.stamp) if file else None
         return self._folders[folder]
 
 

@@ -185,7 +185,7 @@ def test_run_refuses_a_second_recipe(here, calls):
     [
         (TooManyQuarantined(30, 100, 0.1, ["a: 1: b"]), 1, "too many rows quarantined: 30 of 100"),
         (RunFailed("rows in ≠ kept"), 1, "rows in ≠ kept\n"),
-        (KeyboardInterrupt(), 130, "interrupted\n"),
+        (KeyboardInterrupt(), 130, "interrupted; the same command takes it up again\n"),
         (FileNotFoundError(2, "No such file or directory", "x"), 2, "x: No such file"),
         (FileExistsError("out is there: --overwrite"), 2, "out is there: --overwrite\n"),
         (PermissionError(13, "Permission denied", "out"), 2, "out: Permission denied\n"),

@@ -1,11 +1,12 @@
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from curate import output
-from curate.errors import TooManyQuarantined
+from curate.errors import RunFailed, TooManyQuarantined
 from curate.output import MANIFEST, place_output
 from curate.recipe import Recipe
 from curate.run import _work_folder, run_recipe
@@ -114,3 +115,64 @@ def test_fault_of_a_library_is_not_the_users():
         with pytest.raises(ValueError, match=r"mend|unpack|concatenate") as caught:
             call()
         assert raised_by_us(caught.value) is expected
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("in", "holds the input"),
+        ("", "holds the input"),
+        ("in/out", "lies inside the input"),
+    ],
+)
+def test_output_around_or_inside_the_input_is_refused(folder, out, said):
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(ValueError, match=said):
+        run_recipe(recipe(folder, write={"path": str(folder / out), "overwrite": True}))
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_output_beside_a_single_input_file_is_fine(folder):
+    read = {"format": "jsonl", "path": str(folder / "in/a.jsonl")}
+    made = run_recipe(recipe(folder, read=read, write={"path": str(folder / "in/out")}))
+    assert made.manifest["rows"]["kept"] == 20
+
+
+def test_folder_that_is_no_output_is_never_replaced(folder):
+    (folder / "out").mkdir()
+    (folder / "out/thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="no output of curate, so it is not replaced"):
+        run_recipe(recipe(folder, write={"path": str(folder / "out"), "overwrite": True}))
+    assert (folder / "out/thesis.tex").exists()
+
+
+def test_output_that_cannot_be_created_is_named(folder):
+    (folder / "file").touch()
+    with pytest.raises(ValueError, match=r"write.path .*file/out: cannot be created"):
+        run_recipe(recipe(folder, write={"path": str(folder / "file/out")}))
+
+
+def test_run_without_a_row_left_says_why(folder):
+    with pytest.raises(
+        RunFailed, match=r"no row is left of 80: 80 too_long at step 1 \(word_count"
+    ):
+        run_recipe(recipe(folder, steps=[{"op": "word_count", "at_most": 1}]))
+    broken = {"format": "jsonl", "path": str(folder / "in"), "text": "txt"}
+    with pytest.raises(
+        RunFailed, match=r"80 unreadable at step 0 \(read\), such as a.jsonl: line 1"
+    ):
+        run_recipe(recipe(folder, read=broken, max_quarantined=100))
+
+
+def test_seconds_of_a_corpus_step_hold_its_rounds(folder, monkeypatch):
+    from pipelines.steps import sample
+
+    solve = sample.Sample._solve
+
+    def slow(self, address, mail):
+        time.sleep(0.3)
+        return solve(self, address, mail)
+
+    monkeypatch.setattr(sample.Sample, "_solve", slow)
+    made = run_recipe(recipe(folder, steps=[{"op": "sample", "rows": 5}]))
+    assert made.manifest["steps"][1]["seconds"] >= 0.3

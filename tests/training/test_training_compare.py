@@ -180,6 +180,36 @@ def test_shapes_and_arms_are_checked():
         compare_scores(table, baseline=TRIVIAL[:-1])
 
 
+def test_what_a_trainer_of_ones_own_does_not_show_is_said():
+    result = compared()
+    because = [
+        "No plan was written before the runs.",
+        "No record of the runs shows that every arm saw as much.",
+        "No leak check was made.",
+    ]
+    assert result.exploratory
+    assert result.exploratory_because == because
+    assert not any("plan was written before the first run" in g.detail for g in result.guards)
+    assert result.sentence.endswith(" ".join(f"Exploratory: {reason}" for reason in because))
+
+
+def test_what_is_shown_is_not_exploratory():
+    runs = [
+        {"arm": arm, "seed": seed, "n_seen": 1000, "device": "cpu", "torch": "2"}
+        for arm in ARMS
+        for seed in range(5)
+    ]
+    result = compared(facts=Facts(plan_hash="1f", leaks_left=0, runs=runs))
+    assert guard(result, "plan").passed
+    assert not result.exploratory
+    assert "Exploratory" not in result.sentence
+
+
+def test_detectable_gap_is_said_with_its_power():
+    result = compared(curated=0.701, delta=0.002)
+    assert "would have been found with 80 % power." in result.sentence
+
+
 def test_sentence_comes_from_the_result_alone():
     result = compared(facts=Facts(notes=["synthetic noise"]))
     again = Result.model_validate(json.loads(result.model_dump_json()))

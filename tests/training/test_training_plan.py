@@ -2,11 +2,12 @@ import json
 
 import pytest
 
-from training.plan import IMAGE, TEXT, Plan, recipe_for, remember_plan, write_plan
+from training.plan import IMAGE, TEXT, Plan, code_hash, recipe_for, remember_plan, write_plan
 
 
 def plan(**changes):
     fields = {
+        "code": "c", "versions": {"torch": "2"},
         "task": "text_classification", "profile": "cpu", "metric": "accuracy", "delta": 0.01,
         "arms": ["raw", "curated", "aa"], "left_out": {}, "seeds": [0, 1, 2], "steps": 100,
         "recipe": TEXT, "data": {"raw": "1"}, "rows": {"raw": 10}, "mde_before": 0.02,
@@ -15,9 +16,26 @@ def plan(**changes):
 
 
 def test_hash_names_the_whole_plan():
-    assert plan().hash == plan().hash
+    assert plan().hash == "ea4e0cfd0f7f7a439da2e4e256992a96187822799481258cfe9df8ab2ee97e9d"
     assert plan().hash != plan(delta=0.02).hash
     assert plan().hash != plan(recipe=TEXT.model_copy(update={"rate": 1.0})).hash
+
+
+@pytest.mark.parametrize("change", [{"code": "d"}, {"versions": {"torch": "3"}}])
+def test_other_code_is_another_plan(tmp_path, change):
+    assert write_plan(plan(**change), tmp_path) is None
+    remember_plan(plan(), tmp_path)
+    changed = write_plan(plan(**change), tmp_path)
+    assert changed == f"the plan changed after runs had finished: {next(iter(change))}"
+
+
+def test_code_hash_covers_every_source(tmp_path):
+    seen = set()
+    for name, source in (("a.py", "1"), ("a.py", "2"), ("b.py", "2"), ("notes.txt", "2")):
+        (tmp_path / name).write_text(source)
+        code_hash.cache_clear()
+        seen.add(code_hash(tmp_path))
+    assert len(seen) == 3
 
 
 def test_another_plan_is_no_change_while_nothing_ran(tmp_path):

@@ -1,6 +1,8 @@
 import json
+import shutil
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -64,6 +66,8 @@ def test_finished_runs_are_reused_and_the_rest_repeats_exactly(proven, texts, re
     again = run_texts(texts, "clean", proven, progress=lambda *step: seen.append(step))
     assert [arm.scores for arm in again.arms] == [arm.scores for arm in result.arms]
     assert again.verdict == "better"
+    assert again.guards == result.guards
+    assert next(guard for guard in again.guards if guard.name == "plan").passed
     after = {path: path.stat().st_mtime_ns for path in (proven / "runs").glob("*.json")}
     assert {path for path in after if after[path] != before[path]} == {lost}
     assert seen[-1] == (18, 18, "curated, seed 1")
@@ -83,6 +87,43 @@ def test_a_changed_plan_is_exploratory(texts, tmp_path):
     assert found.exploratory
     assert not found.supported
     assert "The plan changed after runs had finished: delta." in found.refusals
+
+
+def test_other_data_in_the_same_place_is_a_changed_plan(texts, tmp_path):
+    changes = {"workers": 1, "steps": 20}
+    run_texts(texts, "clean", tmp_path, **changes)
+    found = run_texts(texts, "half", tmp_path, **changes)
+    assert found.exploratory
+    assert "The plan changed after runs had finished: data." in found.refusals
+
+
+def test_what_libraries_print_is_not_taken_for_an_answer(texts, tmp_path, monkeypatch, capfd):
+    banner = """
+        import os, sys
+        class Banner:
+            def find_spec(self, name, path=None, target=None):
+                if name == "torch":
+                    print("Welcome to torch")
+                    os.write(1, b"{}\\n")
+        sys.meta_path.insert(0, Banner())
+    """
+    (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(banner))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = run_texts(texts, "clean", tmp_path / "out", steps=5, workers=1)
+    assert len(found.runs) == 18
+    assert "Welcome to torch" in capfd.readouterr().err
+
+
+def test_cost_says_what_is_known_of_outside_data(proven, texts, tmp_path):
+    result = Result.load(proven / "result.json")
+    assert result.cost["external_data"] is None
+    assert "outside data: not on record" in (proven / "report.html").read_text()
+    shutil.copytree(texts / "clean", tmp_path / "clean")
+    (tmp_path / "clean" / "_curate").mkdir()
+    (tmp_path / "clean" / "_curate" / "manifest.json").write_text('{"seconds": 1.5}')
+    found = run_texts(texts, tmp_path / "clean", tmp_path / "out", steps=5)
+    assert found.cost["external_data"] == "none declared"
+    assert found.cost["curate_seconds"] == 1.5
 
 
 def test_raw_against_itself_is_equivalent(texts, tmp_path):

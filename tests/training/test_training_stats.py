@@ -75,11 +75,24 @@ def test_sign_flip_of_many_seeds_is_near_the_t_test():
     assert drawn == pytest.approx(scipy.stats.ttest_1samp(values, 0).pvalue, abs=0.01)
 
 
-def test_p_is_a_permutation_from_six_seeds():
-    few, many = stats.estimate(np.eye(5)), stats.estimate(np.eye(6))
-    assert few.p_method == "t"
-    assert many.p_method == "sign-flip permutation"
+def test_p_is_the_larger_of_two_from_six_seeds():
+    few, many = stats.estimate(np.ones((5, 9))), stats.estimate(np.ones((6, 9)))
+    assert (few.p_method, few.p) == ("t", 0)
+    assert many.p_method == "the larger of sign-flip and t"
     assert many.p == 2 / 64
+    noisy = stats.estimate(np.ones((6, 1)) * np.random.default_rng(0).normal(0.1, 1, (1, 9)))
+    assert noisy.p == stats.t_p(noisy.mean, noisy.se, noisy.df) > stats.sign_flip_p(noisy.per_seed)
+
+
+@pytest.mark.parametrize("between_seeds", [0.001, 0.05])
+def test_p_knows_the_luck_of_the_test_rows(between_seeds):
+    """No difference, and ten seeds that share one test set: p < .05 at most about 5 % of times."""
+    rng = np.random.default_rng(4)
+    wrong = 0
+    for _ in range(500):
+        rows, seeds = rng.normal(0, 0.3, (1, 500)), rng.normal(0, between_seeds, (10, 1))
+        wrong += stats.estimate(rows + seeds).p < 0.05
+    assert wrong / 500 <= 0.06
 
 
 def test_equivalence_is_two_one_sided_tests():
