@@ -12,6 +12,10 @@ QUARANTINE_REASONS = frozenset({UNREADABLE, RAISED})
 """Reasons of rows that could not be read or processed; all others are reasons to drop."""
 
 
+NAMED = 5
+"""Damaged files named in one sentence."""
+
+
 @dataclass(frozen=True)
 class Cause:
     """How many rows one step took out for one reason."""
@@ -59,6 +63,15 @@ def causes(steps: Sequence[Mapping[str, Any]], rows_in: int) -> list[Cause]:
         for reason, count in (step.get("reasons") or {}).items()
     ]
     return sorted(found, key=lambda cause: (cause.step, -cause.rows, cause.reason))
+
+
+def damage(files: Sequence[str]) -> str:
+    """Return that files could not be read to their end, the first few by name."""
+    named = ", ".join(files[:NAMED]) + (", …" if len(files) > NAMED else "")
+    return (
+        f"{len(files):,} input file{"s" if len(files) > 1 else ""} could not be read to the end, so "
+        f"an unknown number of rows is missing: {named}"
+    )
 
 
 def percent(share: float) -> str:

@@ -15,6 +15,7 @@ import xxhash
 from pipelines import files
 from pipelines.keys import MAX_COPIES
 from pipelines.ledger import DROPPED, LEDGER_SCHEMA, QUARANTINED
+from pipelines.readers.reader import REST_LOST
 
 A_REASON = 4
 """Examples of each step and reason."""
@@ -65,6 +66,15 @@ def quarantined(ledger: Iterable[pa.Table], most: int) -> list[dict[str, Any]]:
         found += gone.slice(0, most - len(found)).to_pylist()
         if len(found) >= most:
             break
+    return found
+
+
+def damaged(ledger: Iterable[pa.Table]) -> list[str]:
+    """Return the files of which an unknown number of rows could not be read, and from where on."""
+    found: list[str] = []
+    for part in ledger:
+        lost = part.filter(pc.fill_null(pc.match_substring(part["error"], REST_LOST), False))
+        found += [f"{r['file']}: {r['where']}" for r in lost.to_pylist()]
     return found
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curate.accounting import causes
+from curate.accounting import causes, damage
 from curate.card import dataset_card
 from curate.errors import RunFailed, TooManyQuarantined
-from curate.examples import Ledger, examples, quarantined
+from curate.examples import Ledger, damaged, examples, quarantined
 from curate.manifest import About, build_manifest, versions
 from curate.output import check_place, place_output, write_dataset_files, write_json, write_text
 from curate.recipe import Recipe, quarantine_budget, recipe_yaml
@@ -171,6 +171,8 @@ def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: About) -> dict[str
         raise Unbalanced(f"{len(plan.tasks)} tasks were planned, not all of them came to an end")
     splits = write_dataset_files(out, written, engine.output_features(summary))
     manifest = build_manifest(recipe, source, plan, summary, written, about) | {"splits": splits}
+    if lost := damaged(ledger_of(out, manifest)):
+        manifest |= {"damaged_files": lost, "declared": [damage(lost), *manifest["declared"]]}
     shown = examples(
         ledger_of(out, manifest),
         lambda keys: fetch(recipe.read, plan, keys),

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from curate.accounting import QUARANTINE_REASONS
+from curate.accounting import QUARANTINE_REASONS, damage
 
 REASONS = 4
 """Reasons printed for one step, the most frequent first; the report has all."""
@@ -19,6 +19,8 @@ def print_run(manifest: Mapping[str, Any], console: Console) -> None:
     """Print the table of steps and the totals of a run's manifest."""
     console.print(step_table(manifest["steps"]))
     console.print(equation(manifest["rows"]), highlight=False)
+    if lost := manifest.get("damaged_files"):
+        console.print(f"warning: {damage(lost)}", style="bold red", highlight=False)
 
 
 def step_table(steps: list[dict[str, Any]]) -> Table:

@@ -135,7 +135,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def detectable(se: float, df: float) -> float:
-    """Return the smallest difference that the interval finds with 80 % power at a 5 % level."""
+    """Return the smallest difference that the interval finds with 80 % power at a 5 % level.
+
+    Where seeds differ more than test rows do, the sign flips of six seeds find it with 59 % (all
+    six must agree), of seven with 72 %, of ten with 78 %.
+    """
     return (t_quantile(0.5 + LEVEL / 2, df) + t_quantile(POWER, df)) * se
 
 

@@ -153,14 +153,10 @@ def test_output_that_cannot_be_created_is_named(folder):
 
 
 def test_run_without_a_row_left_says_why(folder):
-    with pytest.raises(
-        RunFailed, match=r"no row is left of 80: 80 too_long at step 1 \(word_count"
-    ):
+    with pytest.raises(RunFailed, match=r"left of 80: 80 too_long at step 1 \(word_count"):
         run_recipe(recipe(folder, steps=[{"op": "word_count", "at_most": 1}]))
     broken = {"format": "jsonl", "path": str(folder / "in"), "text": "txt"}
-    with pytest.raises(
-        RunFailed, match=r"80 unreadable at step 0 \(read\), such as a.jsonl: line 1"
-    ):
+    with pytest.raises(RunFailed, match=r"80 unreadable at step 0 \(read\), such as a.jsonl: l"):
         run_recipe(recipe(folder, read=broken, max_quarantined=100))
 
 
@@ -176,3 +172,16 @@ def test_seconds_of_a_corpus_step_hold_its_rounds(folder, monkeypatch):
     monkeypatch.setattr(sample.Sample, "_solve", slow)
     made = run_recipe(recipe(folder, steps=[{"op": "sample", "rows": 5}]))
     assert made.manifest["steps"][1]["seconds"] >= 0.3
+
+
+def test_file_cut_short_is_told_loudly(folder):
+    import gzip
+
+    rows = b"".join(b'{"id": "%d", "text": "row %d"}\n' % (i, i * 7919) for i in range(9000))
+    (folder / "in/e.jsonl.gz").write_bytes(gzip.compress(rows)[:-2000])
+    made = run_recipe(recipe(folder))
+    (place,) = made.manifest["damaged_files"]
+    assert place.startswith("e.jsonl.gz: ")
+    assert "an unknown number of rows is missing: e.jsonl.gz" in made.manifest["declared"][0]
+    for name in ("README.md", "_curate/report.html"):
+        assert "an unknown number of rows is missing" in (folder / "out" / name).read_text()

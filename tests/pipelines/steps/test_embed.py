@@ -27,7 +27,7 @@ def test_embed_takes_no_rows_and_another_column_name():
     step = Embed(column="_topic")
     rows = step.apply(text_rows([]), CHANCE)
     assert rows.table.schema.field("_topic").type == pa.list_(pa.float32(), 256)
-    assert step.adds == ("_topic",)
+    assert step.adds() == ("_topic",)
 
 
 def test_embed_needs_what_its_model_needs():
