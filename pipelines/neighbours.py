@@ -1,30 +1,48 @@
-"""Pairs of similar unit vectors: exact within a cell, cells by FAISS k-means."""
+"""Similar unit vectors: exact within a cell, cells by FAISS k-means."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from pipelines.components import components
+
 Vectors = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
-Pairs = tuple[Int64, Int64, Floats]
-"""Positions i < j and their similarity."""
+Mask = npt.NDArray[np.bool_]
 
 EXACT_UP_TO = 20_000
 """Rows that are compared all with all."""
 ROWS_A_CELL = 100
 MOST_CELLS = 16_384
+SAMPLE_A_CELL = 32
+"""Rows of the sample a centroid is trained on, as far as the sample goes."""
+_TRAINING_PASSES = 6
 _SPARE_PROBES = 4
-_BLOCK = 1 << 23
-"""Products computed at a time: 64 MiB."""
-_MOST_PAIRS = 1 << 22
+_TILE = 1024
+"""Vectors compared with as many others at a time: 8 MiB of products."""
 _GRID = 2.0**26
 """Unit vectors are rounded to multiples of 2^-26, an error of 10^-8: then all partial sums of a
 product fit the 53 bits of a float64, and no BLAS, block or batch can change its last bit."""
+_UNITS = 1e6
+"""Similarity is judged and told to six decimals: in whole millionths."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Vectors joined by similar pairs; each array has one value a vector."""
+
+    group: Int64
+    """Number of the connected component."""
+    closest: Int64
+    """Position of the most similar other vector; its own where none is similar enough."""
+    similarity: Floats
+    """Similarity to the closest, to six decimals; 0 where none is similar enough."""
 
 
 def plan_cells(rows: int) -> int:
@@ -41,11 +59,11 @@ def train_centroids(sample: Vectors, cells: int, seed: int) -> Vectors:
     means = faiss.Kmeans(
         sample.shape[1],
         cells,
-        niter=10,
+        niter=_TRAINING_PASSES,
         seed=seed & 0x7FFFFFFF,
         spherical=True,
         min_points_per_centroid=1,
-        max_points_per_centroid=64,
+        max_points_per_centroid=SAMPLE_A_CELL,
     )
     means.train(sample)
     return np.asarray(means.centroids, dtype=np.float32)
@@ -54,8 +72,8 @@ def train_centroids(sample: Vectors, cells: int, seed: int) -> Vectors:
 def assign_cells(vectors: Vectors, centroids: Vectors, probes: int) -> Int64:
     """Return the cells nearest to each vector, nearest first, shape (rows, probes).
 
-    FAISS proposes some more than wanted, in float32; which are nearest is settled in exact
-    arithmetic, so that it does not depend on the batch.
+    FAISS proposes some more than wanted, in float32. Where the order of those is closer than its
+    rounding, it is settled in exact arithmetic, so that it does not depend on the batch.
     """
     probes = min(probes, len(centroids))
     if len(centroids) == 1 or not len(vectors):
@@ -64,42 +82,98 @@ def assign_cells(vectors: Vectors, centroids: Vectors, probes: int) -> Int64:
 
     index = faiss.IndexFlatIP(centroids.shape[1])
     index.add(centroids)
-    near = index.search(vectors, min(probes + _SPARE_PROBES, len(centroids)))[1]
-    ours, theirs = _on_grid(vectors), _on_grid(centroids)
-    product = np.stack([(ours * theirs[cells]).sum(axis=1) for cells in near.T], axis=1)
-    order = np.lexsort((near, -product), axis=1)[:, :probes]
-    nearest: Int64 = np.take_along_axis(near, order, axis=1)
+    product, near = index.search(vectors, min(probes + _SPARE_PROBES, len(centroids)))
+    gaps = product[:, :-1] - product[:, 1:]
+    # Twice the greatest error of a float32 inner product of unit vectors, d · 2^-24.
+    close = np.flatnonzero((gaps[:, :probes] <= vectors.shape[1] * 2.0**-23).any(axis=1))
+    ours, theirs = _on_grid(vectors[close]), _on_grid(centroids)
+    exact = np.stack([(ours * theirs[cells]).sum(axis=1) for cells in near[close].T], axis=1)
+    order = np.lexsort((near[close], -exact), axis=1)
+    near[close] = np.take_along_axis(near[close], order, axis=1)
+    nearest: Int64 = near[:, :probes]
     return nearest
 
 
-def similar_pairs(vectors: Vectors, at_least: float) -> Pairs:
-    """Return pairs i < j of inner product `at_least` or more, and that to six decimals.
+def join_similar(vectors: Vectors, at_least: float) -> Joined:
+    """Return the components of the pairs of inner product `at_least` or more, and closest pairs.
 
-    All of them, unless they pass four million: then those of a maximum spanning forest, which
-    joins the same rows through their most similar neighbours. Equal vectors are compared once, so a
-    text that stands in the corpus a million times costs no more than one.
+    All products are computed, tile by tile; none is stored, so memory does not grow with the
+    number of similar pairs. Equal vectors are compared once. Of others equally close the first is
+    the closest.
     """
     members, starts, counts = _groups(vectors)
     first = members[starts]
-    left, right, similarity = _distinct_pairs(_on_grid(vectors[first]), at_least)
-    repeated = np.flatnonzero(counts > 1)
-    total = int((counts[left] * counts[right]).sum() + (counts[repeated] ** 2).sum())
-    if total <= 2 * _MOST_PAIRS:
-        left, right = np.concatenate([left, repeated]), np.concatenate([right, repeated])
-        similarity = np.concatenate([similarity, np.ones(len(repeated))])
-        pair, nth = _within(counts[left] * counts[right])
-        there, here = np.divmod(nth, counts[left][pair])
-        i, j = members[starts[left][pair] + here], members[starts[right][pair] + there]
-        once = (left[pair] != right[pair]) | (i < j)
-        i, j, similarity = i[once], j[once], similarity[pair][once]
-    else:  # the first of equal vectors stands for all
-        copies = np.setdiff1d(np.arange(len(members)), starts, assume_unique=True)
-        group = np.repeat(np.arange(len(counts)), counts)[copies]
-        i, j = np.append(first[left], first[group]), np.append(first[right], members[copies])
-        similarity = np.append(similarity, np.ones(len(copies)))
-    if len(i) > _MOST_PAIRS:
-        return spanning_forest(i, j, similarity, len(vectors))
-    return np.minimum(i, j), np.maximum(i, j), similarity
+    distinct = _join_distinct(vectors[first], at_least)
+    of = np.empty(len(vectors), dtype=np.int64)
+    of[members] = np.repeat(np.arange(len(counts)), counts)
+    closest, similarity = first[distinct.closest], distinct.similarity
+    repeated = counts > 1  # the closest of equal vectors are their first, and of that the second
+    closest[repeated], similarity[repeated] = members[starts[repeated] + 1], 1.0
+    is_copy = np.ones(len(vectors), dtype=np.bool_)
+    is_copy[first] = False
+    return Joined(
+        distinct.group[of],
+        np.where(is_copy, first[of], closest[of]),
+        np.where(is_copy, 1.0, similarity[of]),
+    )
+
+
+def similarities(left: Vectors, right: Vectors) -> Floats:
+    """Return the inner product of each row of `left` with that of `right`, to six decimals."""
+    found = np.empty(len(left))
+    for start in range(0, len(left), _TILE):
+        tile = slice(start, start + _TILE)
+        found[tile] = (_on_grid(left[tile]) * _on_grid(right[tile])).sum(axis=1)
+    return _millionths(found) / _UNITS
+
+
+def _join_distinct(vectors: Vectors, at_least: float) -> Joined:
+    """Join vectors of which no two are equal, tile by tile of the upper triangle."""
+    n = len(vectors)
+    least = np.ceil(round(at_least * _UNITS, 3))
+    groups, closest, best = np.arange(n), np.arange(n), np.zeros(n)
+    tiles = [slice(start, min(n, start + _TILE)) for start in range(0, n, _TILE)]
+    for number, rows in enumerate(tiles):
+        ours = _on_grid(vectors[rows])
+        for columns in tiles[number:]:
+            theirs = ours if columns == rows else _on_grid(vectors[columns])
+            near = _millionths(ours @ theirs.T)
+            if columns == rows:
+                np.fill_diagonal(near, -1)
+            if near.max() < least:
+                continue
+            _note_closest(near, rows, columns, least, closest, best)
+            if columns != rows:
+                _note_closest(near.T, columns, rows, least, closest, best)
+            groups = _join_tile(groups, near >= least, rows, columns)
+    return Joined(groups, closest, best / _UNITS)
+
+
+def _note_closest(
+    near: Floats, rows: slice, columns: slice, least: float, closest: Int64, best: Floats
+) -> None:
+    """Write to `closest` and `best` what a tile has that is similar enough and closer."""
+    value = near.max(axis=1)
+    better = np.flatnonzero((value >= least) & (value > best[rows]))
+    closest[rows.start + better] = columns.start + near[better].argmax(axis=1)
+    best[rows.start + better] = value[better]
+
+
+def _join_tile(groups: Int64, similar: Mask, rows: slice, columns: slice) -> Int64:
+    """Return the groups after joining those of similar rows and columns of a tile.
+
+    Each row and column is joined with the first one of another group, until none is left
+    (Borůvka): at each turn at least half of the groups that are not done go.
+    """
+    while True:
+        ours, theirs = groups[rows], groups[columns]
+        cross = similar & (ours[:, None] != theirs)
+        i, j = np.flatnonzero(cross.any(axis=1)), np.flatnonzero(cross.any(axis=0))
+        if not len(i):
+            return groups
+        left = np.concatenate([ours[i], ours[cross[:, j].argmax(axis=0)]])
+        right = np.concatenate([theirs[cross[i].argmax(axis=1)], theirs[j]])
+        groups = components(left, right, len(groups))[groups]
 
 
 def _groups(vectors: Vectors) -> tuple[Int64, Int64, Int64]:
@@ -116,44 +190,12 @@ def _groups(vectors: Vectors) -> tuple[Int64, Int64, Int64]:
     return members, np.cumsum(counts) - counts, counts
 
 
-def _within(counts: Int64) -> tuple[Int64, Int64]:
-    """Return for consecutive runs of the given lengths: the run, and the place in the run."""
-    run = np.repeat(np.arange(len(counts)), counts)
-    return run, np.arange(len(run)) - np.repeat(np.cumsum(counts) - counts, counts)
-
-
-def _distinct_pairs(vectors: Floats, at_least: float) -> Pairs:
-    """Return similar pairs of vectors on the grid, block by block of the upper triangle."""
-    n = len(vectors)
-    left, right, found = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    start = 0
-    while start < n:
-        stop = min(n, start + max(1, _BLOCK // (n - start)))
-        product = vectors[start:stop] @ vectors[start:].T
-        # Half of the sixth decimal is let through and judged after rounding.
-        i, j = np.nonzero(product >= at_least - 1e-6)
-        similarity = np.round(np.minimum(product[i, j], 1.0), 6)
-        close = (j > i) & (similarity >= at_least)
-        left = np.concatenate([left, i[close] + start])
-        right = np.concatenate([right, j[close] + start])
-        found = np.concatenate([found, similarity[close]])
-        if len(left) > _MOST_PAIRS:
-            left, right, found = spanning_forest(left, right, found, n)
-        start = stop
-    return left, right, found
-
-
 def _on_grid(vectors: Vectors) -> Floats:
     return np.asarray(np.rint(vectors.astype(np.float64) * _GRID) / _GRID)
 
 
-def spanning_forest(left: Int64, right: Int64, similarity: Floats, nodes: int) -> Pairs:
-    """Return the edges of a maximum spanning forest: same components, at most nodes - 1 edges."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import minimum_spanning_tree
-
-    # Weights stay away from 0, which would mean no edge.
-    graph = coo_array((2.0 - similarity, (left, right)), shape=(nodes, nodes))
-    tree = minimum_spanning_tree(graph.tocsr()).tocoo()
-    i, j = tree.row.astype(np.int64), tree.col.astype(np.int64)
-    return np.minimum(i, j), np.maximum(i, j), np.round(2.0 - tree.data, 6)
+def _millionths(products: Floats) -> Floats:
+    """Turn products into whole millionths, in place."""
+    products *= _UNITS
+    np.rint(products, out=products)
+    return np.minimum(products, _UNITS, out=products)

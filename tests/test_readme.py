@@ -25,14 +25,14 @@ def without_setup(line: str) -> list[str]:
     return [p for p in parts if "-m venv" not in p and "pip install" not in p]
 
 
-def run(command: str, folder: Path) -> str:
+def run(command: str, folder: Path, allowed: tuple[int, ...] = (0,)) -> str:
     scripts = Path(sys.executable).parent
     command = command.replace(".venv/bin/", "")
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    assert done.returncode in allowed, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     return done.stdout
 
 
@@ -58,8 +58,8 @@ def test_first_command_ends_with_table_report_and_verdict(quick_start, checkout)
 
 @pytest.mark.usefixtures("quick_start")
 def test_other_commands_run(checkout):
-    for command in REST:
-        run(command, checkout)
+    for command in REST:  # a proof may find no support, which is exit code 3
+        run(command, checkout, (0, 3) if command.startswith("curate prove") else (0,))
 
 
 def test_second_command_runs_the_tests_and_is_what_ci_runs():

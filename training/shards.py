@@ -36,8 +36,12 @@ class Split:
 def read_splits(places: dict[str, Path], content: str, label: str) -> dict[str, Split]:
     """Read raw, curated and test; rows without content or label are skipped and counted.
 
-    Integer labels are named by the dataset's own ClassLabel feature. Where a step dropped that
-    feature, the names of the one other dataset that kept it are used, if they cover the range.
+    Integer labels are named by the dataset's own ClassLabel feature. Without one they are their own
+    names, and only match a dataset whose class names are the numbers too: that 0 means the first
+    name of somebody else's list would be a guess.
+
+    Raises:
+        ValueError: a column is missing, or integers stand against other class names.
     """
     tables = {role: read_table(role, place) for role, place in places.items()}
     for role, table in tables.items():
@@ -49,11 +53,17 @@ def read_splits(places: dict[str, Path], content: str, label: str) -> dict[str, 
                     "or label="
                 )
     names = {role: class_names(table.schema, label) for role, table in tables.items()}
-    known = {tuple(found) for found in names.values() if found}
-    shared = list(next(iter(known))) if len(known) == 1 else None
+    named = {role: found for role, found in names.items() if found}
+    for role, table in tables.items():
+        bare = role not in named and pa.types.is_integer(table.schema.field(label).type)
+        for other, found in named.items():
+            if bare and not all(name.isdecimal() for name in found):
+                raise ValueError(
+                    f"{role}: label column {label!r} holds integers without class names, {other} "
+                    f"has the names {', '.join(found[:5])}; write both with the same label names"
+                )
     return {
-        role: _split(role, table, content, label, names[role] or shared)
-        for role, table in tables.items()
+        role: _split(role, table, content, label, names.get(role)) for role, table in tables.items()
     }
 
 

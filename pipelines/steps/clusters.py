@@ -23,7 +23,8 @@ def verdicts_of_edges(
     """Keep one row of each component and post a verdict for every other.
 
     Args:
-        edges: columns `a`, `b` (keys) and `similarity`; may repeat.
+        edges: columns `a`, `b` (keys) and `similarity`, NaN where two rows belong together through
+            others; may repeat. Each row has one with a similarity.
         nodes: `_key`, `home` and the credentials of all rows of the edges; may repeat.
         reason: why the others are dropped.
         threshold: the similarity that made an edge.
@@ -74,6 +75,8 @@ def _best_edge(
 
     Of neighbours equally close the one of the smallest rank is taken.
     """
+    measured = ~np.isnan(similarity)
+    a, b, similarity = a[measured], b[measured], similarity[measured]
     here, there = np.concatenate([a, b]), np.concatenate([b, a])
     both = np.concatenate([similarity, similarity])
     to_keeper = keeper[here] == there

@@ -9,15 +9,24 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from pipelines.keepers import NODE, credentials
+from pipelines.keepers import NODE, credentials, keeper_order
+from pipelines.keys import Keys
 from pipelines.mail import Mail, Message, Round, home, home_number, message, scatter
-from pipelines.neighbours import assign_cells, plan_cells, similar_pairs, train_centroids
+from pipelines.neighbours import (
+    SAMPLE_A_CELL,
+    Vectors,
+    assign_cells,
+    join_similar,
+    plan_cells,
+    similarities,
+    train_centroids,
+)
 from pipelines.rows import HOME, KEY
 from pipelines.steps.clusters import verdicts_of_edges
 from pipelines.steps.corpus import WHOLE, Site
 from pipelines.steps.vectors import VectorCorpus, drawn_first, matrix, vector_column
 
-_SAMPLE = 1 << 16
+_MOST_SAMPLED = 1 << 16
 _FEWEST_PARTITIONS = 64
 
 
@@ -45,7 +54,8 @@ class SemanticDedup(VectorCorpus):
 
     def sample_size(self, total: int) -> int:
         """Return the rows that centroids are trained on, none for a single cell."""
-        return 0 if plan_cells(total) == 1 else _SAMPLE
+        cells = plan_cells(total)
+        return 0 if cells == 1 else min(_MOST_SAMPLED, cells * SAMPLE_A_CELL)
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
         """Return the rounds sample → centroids → cells → edges → verdicts."""
@@ -67,10 +77,11 @@ class SemanticDedup(VectorCorpus):
     def _train(self, site: Site, mail: Mail) -> Iterator[Message]:
         """Train centroids on the sample and store them where every shard can read them."""
         plan = mail["plan"]
-        path, cells = "", plan_cells(plan["total"][0].as_py())
-        if cells > 1 and "sample" in mail:
-            sample = matrix(drawn_first(mail["sample"], _SAMPLE)["vector"])
-            centroids = train_centroids(sample, cells, seed=site.chance.seed)
+        path, total = "", plan["total"][0].as_py()
+        wanted = self.sample_size(total)
+        if wanted and "sample" in mail:
+            sample = matrix(drawn_first(mail["sample"], wanted)["vector"])
+            centroids = train_centroids(sample, plan_cells(total), seed=site.chance.seed)
             path = site.store(f"centroids-{site.chance.step}.npz", centroids=centroids)
         told = pa.table({"path": [path], "dimensions": plan["dimensions"].slice(0, 1)})
         for number in plan[HOME].to_pylist():
@@ -98,20 +109,41 @@ class SemanticDedup(VectorCorpus):
                 yield message(address, "member", part)
 
     def _compare(self, address: str, mail: Mail) -> Iterator[Message]:
-        """Compare the vectors of each cell with each other."""
-        members = mail["member"].sort_by([("cell", "ascending"), (KEY, "ascending")])
-        cells = members["cell"].to_numpy()
+        """Compare the vectors of each cell with each other, the row that would be kept first."""
+        members = mail["member"]
+        order = keeper_order(members["cell"].to_numpy(), members)
+        cells = members["cell"].to_numpy()[order]
         bounds = np.flatnonzero(np.concatenate([[True], np.diff(cells) != 0, [True]]))
         for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-            cell = members.slice(start, stop - start)
-            left, right, similarity = similar_pairs(matrix(cell["vector"]), self.similarity)
-            if not len(left):
-                continue
-            keys = cell[KEY].to_numpy()
-            edges = {"a": keys[left], "b": keys[right], "similarity": similarity}
-            yield message(WHOLE, "edge", pa.table(edges))
-            nodes = np.unique(np.concatenate([left, right]))
-            yield message(WHOLE, "node", cell.select(NODE).take(pa.array(nodes)))
+            cell = members.take(pa.array(order[start:stop]))
+            edges = self._edges(cell[KEY].to_numpy(), matrix(cell["vector"]))
+            if len(edges):
+                yield message(WHOLE, "edge", edges)
+                ends = np.union1d(edges["a"].to_numpy(), edges["b"].to_numpy())
+                met = np.isin(cell[KEY].to_numpy(), ends)
+                yield message(WHOLE, "node", cell.select(NODE).filter(pa.array(met)))
+
+    def _edges(self, keys: Keys, vectors: Vectors) -> pa.Table:
+        """Return at most two edges a row: to the first row of its group and to its closest.
+
+        They hold the components of the cell and all evidence that a verdict can need: a row that is
+        kept of the corpus is the first of its group in each cell.
+        """
+        joined = join_similar(vectors, self.similarity)
+        _, first, group = np.unique(joined.group, return_index=True, return_inverse=True)
+        leader = first[group]
+        row = np.flatnonzero(leader != np.arange(len(keys)))
+        leader, closest = leader[row], joined.closest[row]
+        to_leader = similarities(vectors[row], vectors[leader])
+        to_leader[to_leader < self.similarity] = np.nan  # in the group through others
+        other = closest != leader
+        return pa.table(
+            {
+                "a": keys[np.concatenate([row, row[other]])],
+                "b": keys[np.concatenate([leader, closest[other]])],
+                "similarity": np.concatenate([to_leader, joined.similarity[row[other]]]),
+            }
+        )
 
     def _cluster(self, address: str, mail: Mail) -> Iterator[Message]:
         """Keep one row of each cluster."""

@@ -65,11 +65,19 @@ def test_labels_are_matched_by_name(tmp_path):
     assert list(found.raw.y) == list(found.curated.y) == list(found.test.y) == [0, 1]
 
 
-def test_integers_take_the_names_another_dataset_kept(tmp_path):
+def test_integers_do_not_take_the_names_of_another_dataset(tmp_path):
     write_split(tmp_path / "raw", {"text": ["a", "b"], "label": [0, 1]}, names=["x", "y"])
     write_split(tmp_path / "curated", {"text": ["a", "b"], "label": [0, 1]})
     write_split(tmp_path / "test", texts(("t", "x"), ("u", "y")))
-    assert pool(tmp_path).labels == ("x", "y")
+    with pytest.raises(ValueError, match="curated: .* integers without class names, raw has the n"):
+        pool(tmp_path)
+
+
+def test_integers_match_class_names_that_are_numbers(tmp_path):
+    write_split(tmp_path / "raw", {"text": ["a", "b"], "label": [0, 1]}, names=["7", "8"])
+    write_split(tmp_path / "curated", {"text": ["a", "b"], "label": [7, 8]})
+    write_split(tmp_path / "test", texts(("t", "7"), ("u", "8")))
+    assert pool(tmp_path).labels == ("7", "8")
 
 
 def test_rows_without_text_or_label_are_counted(tmp_path):
