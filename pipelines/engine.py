@@ -12,8 +12,11 @@ import base64
 import contextlib
 import json
 import logging
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -164,7 +167,14 @@ def run(job: Job, runner: str, workers: int, options: Sequence[str] = ()) -> Non
         WorkerFailed: a worker raised a ValueError that says what the user can do.
     """
     files.remove_file(_failure(job.work))
-    with _quiet_logs(), _engine(runner, workers, options) as (engine, pipeline_options):
+    chatty = not files.is_remote(job.work) and (
+        runner == "dask" or (runner == "local" and workers > 1)
+    )
+    with (
+        _workers_log(f"{job.work}/workers.log") if chatty else contextlib.nullcontext(),
+        _quiet_logs(),
+        _engine(runner, workers, options) as (engine, pipeline_options),
+    ):
         import apache_beam as beam
 
         pipeline = beam.Pipeline(runner=engine, options=pipeline_options)
@@ -207,6 +217,22 @@ class Watched:
 
 def _failure(work: str) -> str:
     return f"{work}/failure.txt"
+
+
+@contextlib.contextmanager
+def _workers_log(path: str) -> Iterator[None]:
+    """Send what worker processes print to a file; our own messages keep the terminal."""
+    kept = os.dup(2)
+    with Path(path).open("ab") as log, os.fdopen(kept, "w") as terminal:
+        before = sys.stderr
+        os.dup2(log.fileno(), 2)
+        sys.stderr = terminal
+        try:
+            yield
+        finally:
+            sys.stderr = before
+            terminal.flush()
+            os.dup2(kept, 2)
 
 
 @contextlib.contextmanager
@@ -260,11 +286,12 @@ def _dask_address(workers: int, options: Iterable[str]) -> Iterator[list[str]]:
         return
     from distributed import LocalCluster
 
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # its import sets its own
     with LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        scheduler_kwargs={"dashboard": False},
         silence_logs=logging.ERROR,
     ) as cluster:
         yield [f"--dask_client_address={cluster.scheduler_address}"]
