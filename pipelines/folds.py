@@ -38,9 +38,7 @@ def fit_folds(
     labels: Labels,
     folds: npt.NDArray[np.integer],
     n_folds: int,
-    seed: int,
     n_classes: int | None = None,
-    at_most: int | None = None,
 ) -> FoldModels:
     """Fit a logistic regression to the rows outside each fold; scikit-learn, extra `labels`.
 
@@ -51,9 +49,7 @@ def fit_folds(
         labels: shape (n,), 0 to classes - 1; rows with a label below 0 are left out.
         folds: shape (n,), 0 to n_folds - 1.
         n_folds: number of folds, at least 2.
-        seed: decides which rows are taken where there are more than `at_most`.
         n_classes: number of classes; default: the largest label plus 1.
-        at_most: most rows a model is fitted to; default: no limit.
 
     Raises:
         ValueError: no labelled row is left outside a fold.
@@ -67,7 +63,7 @@ def fit_folds(
     coef = np.zeros((n_folds, classes, vectors.shape[1]))
     intercept = np.full((n_folds, classes), -np.inf)
     for fold in range(n_folds):
-        row = _training_rows(labels, folds, fold, at_most, seed)
+        row = _training_rows(labels, folds, fold)
         seen = np.unique(labels[row])
         intercept[fold, seen] = 0.0
         if len(seen) == 1:
@@ -99,17 +95,14 @@ def predict(
 
 
 def _training_rows(
-    labels: Labels, folds: npt.NDArray[np.integer], fold: int, at_most: int | None, seed: int
+    labels: Labels, folds: npt.NDArray[np.integer], fold: int
 ) -> npt.NDArray[np.int64]:
-    """Return the labelled rows outside a fold, ascending, or `at_most` of them by lot."""
+    """Return the labelled rows outside a fold, ascending."""
     row = np.flatnonzero((folds != fold) & (labels >= 0))
     if not row.size:
         raise ValueError(
             f"no labelled row is left outside fold {fold}: use fewer folds or more labelled rows"
         )
-    if at_most is not None and row.size > at_most:
-        lot = np.random.default_rng([seed, fold])
-        row = np.sort(lot.choice(row, at_most, replace=False))
     return row
 
 

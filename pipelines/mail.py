@@ -41,11 +41,6 @@ def home(number: int) -> str:
     return f"shard:{number}"
 
 
-def is_home(address: str) -> bool:
-    """Tell whether an address is that of a working shard."""
-    return address.startswith("shard:")
-
-
 def home_number(address: str) -> int:
     """Return the number of the working shard that lives at `address`."""
     return int(address.removeprefix("shard:"))

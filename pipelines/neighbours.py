@@ -40,7 +40,8 @@ class Joined:
     group: Int64
     """Number of the connected component."""
     closest: Int64
-    """Position of the most similar other vector; its own where none is similar enough."""
+    """Position of the most similar other vector that it was compared with; its own where none is
+    similar enough."""
     similarity: Floats
     """Similarity to the closest, to six decimals; 0 where none is similar enough."""
 
@@ -69,10 +70,24 @@ def train_centroids(sample: Vectors, cells: int, seed: int) -> Vectors:
     return np.asarray(means.centroids, dtype=np.float32)
 
 
-def assign_cells(vectors: Vectors, centroids: Vectors, probes: int) -> Int64:
+def margin_of(at_least: float) -> float:
+    """Return how much farther than the nearest cell others are still worth a comparison.
+
+    Two vectors of inner product `at_least` differ by d = sqrt(2 - 2 · at_least); only where the
+    difference points by more than half of its length from one centroid to the other can they part
+    at this margin. That leaves out cells of another topic altogether (closure assignment: Chen et
+    al. 2021, SPANN, https://arxiv.org/abs/2111.08566).
+    """
+    return float(np.sqrt(2 - 2 * at_least) / 2)
+
+
+def assign_cells(
+    vectors: Vectors, centroids: Vectors, probes: int, margin: float = np.inf
+) -> Int64:
     """Return the cells nearest to each vector, nearest first, shape (rows, probes).
 
-    FAISS proposes some more than wanted, in float32. Where the order of those is closer than its
+    Cells whose product with the vector is more than `margin` below that of the nearest are -1.
+    FAISS proposes some more than wanted, in float32. Where what decides is closer than its
     rounding, it is settled in exact arithmetic, so that it does not depend on the batch.
     """
     probes = min(probes, len(centroids))
@@ -82,24 +97,28 @@ def assign_cells(vectors: Vectors, centroids: Vectors, probes: int) -> Int64:
 
     index = faiss.IndexFlatIP(centroids.shape[1])
     index.add(centroids)
-    product, near = index.search(vectors, min(probes + _SPARE_PROBES, len(centroids)))
-    gaps = product[:, :-1] - product[:, 1:]
+    found, near = index.search(vectors, min(probes + _SPARE_PROBES, len(centroids)))
+    product = found.astype(np.float64)
     # Twice the greatest error of a float32 inner product of unit vectors, d · 2^-24.
-    close = np.flatnonzero((gaps[:, :probes] <= vectors.shape[1] * 2.0**-23).any(axis=1))
-    ours, theirs = _on_grid(vectors[close]), _on_grid(centroids)
-    exact = np.stack([(ours * theirs[cells]).sum(axis=1) for cells in near[close].T], axis=1)
-    order = np.lexsort((near[close], -exact), axis=1)
-    near[close] = np.take_along_axis(near[close], order, axis=1)
-    nearest: Int64 = near[:, :probes]
+    error = vectors.shape[1] * 2.0**-23
+    close = (product[:, :-1] - product[:, 1:])[:, :probes] <= error
+    on_edge = np.abs(product[:, :1] - product - margin)[:, :probes] <= error
+    doubtful = np.flatnonzero(close.any(axis=1) | on_edge.any(axis=1))
+    ours, theirs, cells = _on_grid(vectors[doubtful]), _on_grid(centroids), near[doubtful]
+    exact = np.stack([(ours * theirs[of]).sum(axis=1) for of in cells.T], axis=1)
+    order = np.lexsort((cells, -exact), axis=1)
+    near[doubtful] = np.take_along_axis(cells, order, axis=1)
+    product[doubtful] = np.take_along_axis(exact, order, axis=1)
+    nearest: Int64 = np.where(product[:, :1] - product <= margin, near, -1)[:, :probes]
     return nearest
 
 
 def join_similar(vectors: Vectors, at_least: float) -> Joined:
     """Return the components of the pairs of inner product `at_least` or more, and closest pairs.
 
-    All products are computed, tile by tile; none is stored, so memory does not grow with the
-    number of similar pairs. Equal vectors are compared once. Of others equally close the first is
-    the closest.
+    Products are computed tile by tile and none is stored, so memory does not grow with the number
+    of similar pairs. Equal vectors are compared once, and tiles of one group, as a dense blob has,
+    not at all: of such a group the closest is the closest of those compared.
     """
     members, starts, counts = _groups(vectors)
     first = members[starts]
@@ -132,34 +151,45 @@ def _join_distinct(vectors: Vectors, at_least: float) -> Joined:
     n = len(vectors)
     least = np.ceil(round(at_least * _UNITS, 3))
     groups, closest, best = np.arange(n), np.arange(n), np.zeros(n)
-    tiles = [slice(start, min(n, start + _TILE)) for start in range(0, n, _TILE)]
-    for number, rows in enumerate(tiles):
+    order = np.arange(n)
+    for start in range(0, n, _TILE):
+        # What belongs together comes to lie together, so that tiles of one group can be left out.
+        order[start:] = order[start:][np.argsort(groups[order[start:]], kind="stable")]
+        rows = order[start : start + _TILE]
         ours = _on_grid(vectors[rows])
-        for columns in tiles[number:]:
-            theirs = ours if columns == rows else _on_grid(vectors[columns])
+        for other in range(start, n, _TILE):
+            columns = order[other : other + _TILE]
+            if n > _TILE and _is_one_group(groups, rows, columns):
+                continue
+            theirs = ours if other == start else _on_grid(vectors[columns])
             near = _millionths(ours @ theirs.T)
-            if columns == rows:
+            if other == start:
                 np.fill_diagonal(near, -1)
             if near.max() < least:
                 continue
             _note_closest(near, rows, columns, least, closest, best)
-            if columns != rows:
+            if other != start:
                 _note_closest(near.T, columns, rows, least, closest, best)
             groups = _join_tile(groups, near >= least, rows, columns)
     return Joined(groups, closest, best / _UNITS)
 
 
+def _is_one_group(groups: Int64, rows: Int64, columns: Int64) -> bool:
+    one = groups[rows[0]]
+    return bool((groups[rows] == one).all() and (groups[columns] == one).all())
+
+
 def _note_closest(
-    near: Floats, rows: slice, columns: slice, least: float, closest: Int64, best: Floats
+    near: Floats, rows: Int64, columns: Int64, least: float, closest: Int64, best: Floats
 ) -> None:
     """Write to `closest` and `best` what a tile has that is similar enough and closer."""
     value = near.max(axis=1)
     better = np.flatnonzero((value >= least) & (value > best[rows]))
-    closest[rows.start + better] = columns.start + near[better].argmax(axis=1)
-    best[rows.start + better] = value[better]
+    closest[rows[better]] = columns[near[better].argmax(axis=1)]
+    best[rows[better]] = value[better]
 
 
-def _join_tile(groups: Int64, similar: Mask, rows: slice, columns: slice) -> Int64:
+def _join_tile(groups: Int64, similar: Mask, rows: Int64, columns: Int64) -> Int64:
     """Return the groups after joining those of similar rows and columns of a tile.
 
     Each row and column is joined with the first one of another group, until none is left

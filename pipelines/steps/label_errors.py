@@ -105,7 +105,6 @@ class DropLabelErrors(VectorCorpus):
             class_numbers(sample["label"], classes),
             sample["fold"].to_numpy(),
             self.folds,
-            seed=site.chance.seed,
             n_classes=len(classes),
         )
         path = site.store(

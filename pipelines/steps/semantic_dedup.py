@@ -17,6 +17,7 @@ from pipelines.neighbours import (
     Vectors,
     assign_cells,
     join_similar,
+    margin_of,
     plan_cells,
     similarities,
     train_centroids,
@@ -94,7 +95,7 @@ class SemanticDedup(VectorCorpus):
         partitions = max(_FEWEST_PARTITIONS, site.shards // 8)
         for batch in site.rows(number):
             rows, vectors = self.usable(batch, dimensions)
-            cells = assign_cells(vectors, centroids, self.probes)
+            cells = assign_cells(vectors, centroids, self.probes, margin_of(self.similarity))
             nodes = pa.table(
                 {
                     KEY: rows.keys,
@@ -103,9 +104,10 @@ class SemanticDedup(VectorCorpus):
                     "vector": vector_column(vectors),
                 }
             )
-            which = np.repeat(np.arange(len(rows)), cells.shape[1])
-            members = nodes.take(pa.array(which)).append_column("cell", pa.array(cells.ravel()))
-            for address, part in scatter(members, cells.ravel() % partitions, "cells:{}".format):
+            which, probe = np.nonzero(cells >= 0)
+            cell = cells[which, probe]
+            members = nodes.take(pa.array(which)).append_column("cell", pa.array(cell))
+            for address, part in scatter(members, cell % partitions, "cells:{}".format):
                 yield message(address, "member", part)
 
     def _compare(self, address: str, mail: Mail) -> Iterator[Message]:

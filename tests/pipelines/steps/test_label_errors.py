@@ -63,7 +63,7 @@ def probabilities_by_hand(step, seed=0):
     ids = pa.array([f"r{i:05d}" for i in range(len(unit))])
     folds = (chance.hashes(ids) % np.uint64(step.folds)).astype(np.int64)
     order = np.argsort(chance.uniform(ids))
-    models = fit_folds(unit[order], numbers[order], folds[order], step.folds, seed, 3)
+    models = fit_folds(unit[order], numbers[order], folds[order], step.folds, 3)
     return predict(models, unit, folds), numbers
 
 
