@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,9 @@ def main(traceback: bool) -> None:
     Exit codes: 0 done; 1 the run failed; 2 something to correct in the recipe, the options or
     the files; 3 `prove` found no support for a gain; 130 interrupted.
     """
+    # Parallel over processes, one thread each: before numpy is imported, unless the user says so.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def with_overrides(command: Command) -> Command:

@@ -66,7 +66,12 @@ def train_centroids(sample: Vectors, cells: int, seed: int) -> Vectors:
         min_points_per_centroid=1,
         max_points_per_centroid=SAMPLE_A_CELL,
     )
-    means.train(sample)
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)  # how sums are cut among threads shows in their last bits
+    try:
+        means.train(sample)
+    finally:
+        faiss.omp_set_num_threads(threads)
     return np.asarray(means.centroids, dtype=np.float32)
 
 
@@ -78,7 +83,7 @@ def margin_of(at_least: float) -> float:
     at this margin. That leaves out cells of another topic altogether (closure assignment: Chen et
     al. 2021, SPANN, https://arxiv.org/abs/2111.08566).
     """
-    return float(np.sqrt(2 - 2 * at_least) / 2)
+    return float(np.sqrt(2 - 2 * at_least + 1 / _UNITS) / 2)  # with what rounding lets through
 
 
 def assign_cells(

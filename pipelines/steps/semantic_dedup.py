@@ -35,12 +35,14 @@ class SemanticDedup(VectorCorpus):
     """Drop rows whose vector is close to that of a kept row (cosine similarity).
 
     Small corpora are compared exactly. Above 20,000 rows, centroids are trained on a sample (FAISS
-    k-means), each vector goes to its `probes` nearest, and vectors that meet are compared exactly,
-    so a dropped row always has a neighbour at `similarity` or closer. Rows joined by such pairs
-    form a cluster, of which one is kept: highest `prefer`, then longest, then smallest id. A zero
-    vector is similar to nothing. Six shuffles; one float32 vector a row and probe. Reasons:
-    `semantic_duplicate`, with the similarity to the row that is kept, or, in a chain, to the row it
-    is `linked through`; `odd_vector` where the vector is shorter or longer than most.
+    k-means), each vector goes to its nearest, at most `probes`, and vectors that meet are compared
+    exactly, so a dropped row always has a neighbour at `similarity` or closer. Rows joined by such
+    pairs form a cluster, of which one is kept: highest `prefer`, then longest, then smallest id. A
+    zero vector is similar to nothing. Six shuffles; one float32 vector a row and probe; memory does
+    not grow with the number of similar pairs. Reasons: `semantic_duplicate`, with the similarity to
+    the row that is kept, or, if that is too low or they never met, to the closest it was compared
+    with, which it is `linked through`; `odd_vector` where the vector is shorter or longer than
+    most.
     """
 
     op: Literal["semantic_dedup"] = "semantic_dedup"
@@ -49,7 +51,7 @@ class SemanticDedup(VectorCorpus):
     similarity: float = Field(default=0.95, gt=0, le=1)
     """Smallest cosine similarity of two duplicates."""
     probes: int = Field(default=4, ge=1, le=64)
-    """Cells each vector is compared in; more find more pairs and cost more."""
+    """Most cells each vector is compared in; more find more pairs and cost more."""
     prefer: str | None = None
     """Numeric column of which the row with the highest value is kept."""
 

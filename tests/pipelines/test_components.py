@@ -73,6 +73,13 @@ def test_verdict_in_a_chain_says_what_it_is_linked_through():
     assert {row["other"] for row in found.values()} == {"r0"}
 
 
+def test_verdict_joined_through_others_has_the_evidence_of_what_was_measured():
+    found = verdicts([(0, 1, 0.9), (1, 2, 0.95), (0, 2, float("nan"))])
+    assert (found["r1"]["value"], found["r1"]["detail"]) == (0.9, None)
+    assert (found["r2"]["value"], found["r2"]["detail"]) == (0.95, "linked through r1")
+    assert {row["other"] for row in found.values()} == {"r0"}
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 7), st.integers(0, 7), st.sampled_from([0.8, 0.9, 1.0])),

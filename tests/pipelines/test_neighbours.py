@@ -1,6 +1,4 @@
-"""Similar pairs against all products; cells against the nearest centroids."""
-
-from itertools import combinations
+"""Components and closest neighbours against all products; cells against the nearest centroids."""
 
 import numpy as np
 import pytest
@@ -11,9 +9,10 @@ import pipelines.neighbours
 from pipelines.components import components
 from pipelines.neighbours import (
     assign_cells,
+    join_similar,
+    margin_of,
     plan_cells,
-    similar_pairs,
-    spanning_forest,
+    similarities,
     train_centroids,
 )
 
@@ -29,75 +28,85 @@ def clumps(seed: int, groups: int, size: int, spread: float, dimensions: int = 1
     return unit(centres + spread * rng.normal(size=centres.shape))
 
 
-def pairs_of(found) -> dict[tuple[int, int], float]:
-    left, right, similarity = found
-    assert (left < right).all()
-    pairs = dict(
-        zip(zip(left.tolist(), right.tolist(), strict=True), similarity.tolist(), strict=True)
-    )
-    assert len(pairs) == len(left)
-    return pairs
-
-
-def brute(vectors, at_least) -> dict[tuple[int, int], float]:
+def brute(vectors, at_least) -> np.ndarray:
+    """All similarities to six decimals, 0 below the threshold and of a vector with itself."""
     wide = vectors.astype(np.float64)
-    found = {}
-    for i, j in combinations(range(len(wide)), 2):
-        similarity = round(min(1.0, float(wide[i] @ wide[j])), 6)
-        if similarity >= at_least:
-            found[i, j] = similarity
-    return found
+    product = np.minimum(wide @ wide.T, 1).round(6)
+    np.fill_diagonal(product, 0)
+    return np.where(product >= at_least, product, 0)
+
+
+def groups_of(numbers) -> set[tuple[int, ...]]:
+    return {tuple(np.flatnonzero(numbers == number).tolist()) for number in np.unique(numbers)}
+
+
+def brute_groups(similar) -> set[tuple[int, ...]]:
+    return groups_of(components(*np.nonzero(similar), len(similar)))
 
 
 @pytest.mark.parametrize("at_least", [0.3, 0.9, 0.999, 1.0])
-@pytest.mark.parametrize("block", [1, 100, 1 << 23])
-def test_similar_pairs_equal_all_products(monkeypatch, at_least, block):
-    monkeypatch.setattr(pipelines.neighbours, "_BLOCK", block)
+@pytest.mark.parametrize("copies", [False, True])
+def test_join_similar_equals_all_products(at_least, copies):
     vectors = clumps(0, groups=20, size=5, spread=0.15)
-    vectors[[7, 30, 31]] = vectors[3]  # equal vectors of one clump and of others
-    expected = brute(vectors, at_least)
-    assert (3, 31) in expected
-    assert pairs_of(similar_pairs(vectors, at_least)) == pytest.approx(expected, abs=1.1e-6)
+    if copies:  # of one clump and of others
+        vectors[[7, 30, 31]] = vectors[3]
+    similar = brute(vectors, at_least)
+    found = join_similar(vectors, at_least)
+    assert groups_of(found.group) == brute_groups(similar)
+    assert found.similarity == pytest.approx(similar.max(axis=1), abs=1.1e-6)
+    met = np.flatnonzero(found.similarity)
+    assert similar[met, found.closest[met]] == pytest.approx(found.similarity[met], abs=1.1e-6)
+    alone = np.flatnonzero(found.similarity == 0)
+    assert (found.closest[alone] == alone).all()
+    assert (len(met) > 0) == (at_least < 0.999 or copies)
 
 
-@given(st.integers(0, 99), st.integers(1, 1 << 12))
-def test_similar_pairs_do_not_depend_on_order_or_blocks(seed, block):
-    vectors = clumps(seed, groups=6, size=4, spread=0.2)
+@given(st.integers(0, 99), st.integers(1, 30), st.sampled_from([0.05, 0.2, 0.4]))
+def test_join_similar_finds_the_same_groups_in_any_order_and_tiles(seed, tile, spread):
+    vectors = clumps(seed, groups=4, size=8, spread=spread)
     order = np.random.default_rng(seed).permutation(len(vectors))
-    expected = pairs_of(similar_pairs(vectors, 0.8))
+    similar = brute(vectors, 0.8)[np.ix_(order, order)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipelines.neighbours, "_BLOCK", block)
-        shuffled = pairs_of(similar_pairs(vectors[order], 0.8))
-    assert {tuple(sorted((order[i], order[j]))): s for (i, j), s in shuffled.items()} == expected
+        patch.setattr(pipelines.neighbours, "_TILE", tile)
+        found = join_similar(vectors[order], 0.8)
+    assert groups_of(found.group) == brute_groups(similar)
+    assert ((found.similarity > 0) == similar.any(axis=1)).all()
+    met = np.flatnonzero(found.similarity)  # with evidence that is true, if not always the closest
+    assert similar[met, found.closest[met]] == pytest.approx(found.similarity[met], abs=1.1e-6)
 
 
-@pytest.mark.parametrize("rows", [0, 1])
-def test_similar_pairs_of_too_few_are_none(rows):
-    assert pairs_of(similar_pairs(np.ones((rows, 4), np.float32) / 2, 0.5)) == {}
+@pytest.mark.parametrize(("rows", "groups"), [(0, 0), (1, 1)])
+def test_join_similar_of_too_few_joins_nothing(rows, groups):
+    found = join_similar(np.ones((rows, 4), np.float32) / 2, 0.5)
+    assert found.group.tolist() == found.closest.tolist() == found.similarity.tolist() == [0] * rows
+    assert len(groups_of(found.group)) == groups
 
 
-@pytest.mark.parametrize(("spread", "copies"), [(0.01, 1), (0.0, 1), (0.3, 10)])
-def test_a_blob_past_the_limit_stays_one_component(monkeypatch, spread, copies):
-    monkeypatch.setattr(pipelines.neighbours, "_MOST_PAIRS", 50)
-    monkeypatch.setattr(pipelines.neighbours, "_BLOCK", 64)
-    blob = np.tile(clumps(1, groups=1, size=60 // copies, spread=spread), (copies, 1))
-    vectors = np.concatenate([blob, clumps(2, groups=5, size=2, spread=0.01)])
-    exact = brute(vectors, 0.8)
-    pairs = pairs_of(similar_pairs(vectors, 0.8))
-    assert len(pairs) < len(vectors) < len(exact)
-    assert all(exact[pair] == pytest.approx(s, abs=1.1e-6) for pair, s in pairs.items())
-
-    def groups(found):
-        ends = np.array(list(found)).reshape(-1, 2)
-        return components(ends[:, 0], ends[:, 1], len(vectors)).tolist()
-
-    assert groups(pairs) == groups(exact)
+def test_join_similar_of_a_chain_over_many_tiles_is_one_group(monkeypatch):
+    monkeypatch.setattr(pipelines.neighbours, "_TILE", 3)
+    angle = np.random.default_rng(0).permutation(40) * 0.1
+    vectors = unit(np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    assert len(set(join_similar(vectors, np.cos(0.11)).group.tolist())) == 1
+    assert len(set(join_similar(vectors, np.cos(0.09)).group.tolist())) == 40
 
 
-def test_spanning_forest_keeps_the_most_similar_edges():
-    left, right = np.array([0, 0, 1, 3]), np.array([1, 2, 2, 4])
-    found = pairs_of(spanning_forest(left, right, np.array([0.9, 0.8, 1.0, 0.85]), 5))
-    assert found == {(0, 1): 0.9, (1, 2): 1.0, (3, 4): 0.85}
+def test_join_similar_leaves_out_most_products_of_a_blob(monkeypatch):
+    monkeypatch.setattr(pipelines.neighbours, "_TILE", 10)
+    blob = np.concatenate([clumps(1, 1, 300, 0.01), clumps(2, 1, 300, 0.01), clumps(3, 8, 1, 0)])
+    blob = blob[np.random.default_rng(0).permutation(len(blob))]
+    seen = []
+    note = pipelines.neighbours._note_closest
+    monkeypatch.setattr(pipelines.neighbours, "_note_closest", lambda *how: seen.append(note(*how)))
+    assert groups_of(join_similar(blob, 0.9).group) == brute_groups(brute(blob, 0.9))
+    assert len(seen) < 61 * 60 / 2 / 4
+
+
+def test_similarities_are_products_to_six_decimals_of_at_most_one(monkeypatch):
+    monkeypatch.setattr(pipelines.neighbours, "_TILE", 7)
+    left, right = clumps(0, 20, 1, 0), clumps(1, 20, 1, 0)
+    expected = (left.astype(np.float64) * right).sum(axis=1).round(6)
+    assert similarities(left, right) == pytest.approx(expected, abs=1.1e-6)
+    assert (similarities(left, left) == 1).all()
 
 
 def test_plan_cells_is_one_for_small_corpora():
@@ -111,6 +120,19 @@ def test_train_centroids_is_reproducible_and_finds_clumps():
     assert (first == second).all()
     assert np.allclose(np.linalg.norm(first, axis=1), 1, atol=1e-5)
     assert (sample @ first.T).max(axis=1).min() > 0.6
+
+
+def test_train_centroids_are_the_same_for_any_number_of_threads():
+    import faiss
+
+    sample = clumps(3, groups=1, size=6400, spread=0.1, dimensions=256)
+    kept, trained = faiss.omp_get_max_threads(), []
+    for threads in (1, 2, 3):
+        faiss.omp_set_num_threads(threads)
+        trained.append(train_centroids(sample, 200, seed=5))
+        assert faiss.omp_get_max_threads() == threads
+    faiss.omp_set_num_threads(kept)
+    assert all((one == trained[0]).all() for one in trained)
 
 
 def test_train_centroids_on_fewer_rows_than_cells_are_the_rows():
@@ -130,6 +152,25 @@ def test_assign_cells_are_the_nearest_for_any_batch(seed, probes, batch):
     product[:, 5] = product[:, 2]
     expected = np.argsort(-product, axis=1, kind="stable")[:, :probes]
     assert (found == expected).all()
+
+
+def test_assign_cells_beyond_the_margin_are_left_out_for_any_batch():
+    vectors, centroids = clumps(1, 40, 1, 0), clumps(2, 9, 1, 0)
+    product = np.sort(vectors.astype(np.float64) @ centroids.astype(np.float64).T)[:, ::-1]
+    found = assign_cells(vectors, centroids, 4, margin=0.1)
+    single = np.concatenate([assign_cells(v[None], centroids, 4, margin=0.1) for v in vectors])
+    assert (found == single).all()
+    assert ((found >= 0) == (product[:, :1] - product[:, :4] <= 0.1)).all()
+    assert 0 < (found >= 0)[:, 1:].sum() < 120
+    every = assign_cells(vectors, centroids, 4)
+    assert (found == np.where(found >= 0, every, -1)).all()
+
+
+def test_margin_shrinks_with_the_similarity_and_never_to_nothing():
+    margins = [margin_of(s) for s in (0.5, 0.9, 0.99, 1.0)]
+    assert margins == sorted(margins, reverse=True)
+    assert margins[0] == pytest.approx(0.5, abs=1e-6)
+    assert margins[-1] > 0
 
 
 def test_assign_cells_of_one_or_no_vector():

@@ -97,13 +97,23 @@ def test_semantic_dedup_in_many_cells_finds_99_percent_and_nothing_false(tmp_pat
     assert len(found) >= 0.99 * len(expected)
 
 
-def test_semantic_dedup_keeps_one_of_a_blob_past_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipelines.neighbours, "_MOST_PAIRS", 100)
-    monkeypatch.setattr(pipelines.neighbours, "_BLOCK", 1000)
+@pytest.mark.parametrize("cells", [False, True])
+def test_semantic_dedup_keeps_one_of_each_blob_of_many_tiles(tmp_path, monkeypatch, cells):
+    monkeypatch.setattr(pipelines.neighbours, "_TILE", 7)
+    if cells:
+        monkeypatch.setattr(pipelines.neighbours, "EXACT_UP_TO", 10)
+        monkeypatch.setattr(pipelines.neighbours, "ROWS_A_CELL", 30)
     blob = np.concatenate([clumps(1, 60, 0.01), np.ones((60, 16))])
     found = dropped(STEP, make_rows(v=column(blob)), tmp_path)
     assert set(found.values()) == {"r00000", "r00060"}
     assert len(found) == 118
+
+
+def test_semantic_dedup_posts_at_most_two_edges_a_row(tmp_path):
+    vectors = clumps(groups=2, size=100, spread=0.3)
+    unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    edges = STEP._edges(np.arange(200), unit)
+    assert 198 <= len(edges) <= 2 * 198
 
 
 def test_semantic_dedup_never_joins_zero_vectors(tmp_path):
@@ -169,4 +179,5 @@ def test_semantic_dedup_of_a_column_without_vectors_condemns_the_recipe(values):
 
 def test_semantic_dedup_sends_no_sample_where_it_needs_none():
     assert STEP.sample_size(20_000) == 0
+    assert STEP.sample_size(100_000) == 32_000
     assert STEP.sample_size(10**9) == 1 << 16
