@@ -27,7 +27,7 @@ from pipelines.spool import PLAN_FILE, SPOOL_BYTES, task_of
 CULPRITS = 5
 """Quarantined rows named when there are too many."""
 SMALLEST_TASK = 8 << 20
-BYTES_A_PROCESS = 1 << 30
+BYTES_A_PROCESS = 512 << 20
 """Input for which one more local process pays for its start."""
 
 Progress = Callable[[str], None]
