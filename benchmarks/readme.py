@@ -12,7 +12,6 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 from click.testing import CliRunner
 
@@ -41,16 +40,11 @@ def store(outputs: list[Path]) -> None:
                 name: proof[name]
                 for name in ("verdict", "sentence", "gap", "ci95", "p", "plan_hash", "versions")
             },
-            "arms": {name: round(arm["mean"], 4) for name, arm in _arms(proof).items()},
-            "seeds": len(proof["arms"] and next(iter(_arms(proof).values()))["scores"]),
+            "arms": {arm["name"]: round(arm["mean"], 4) for arm in proof["arms"]},
+            "seeds": len(proof["arms"][0]["scores"]),
         }
         path = RESULTS / f"{manifest['name']}.json"
         path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
-
-
-def _arms(proof: dict[str, Any]) -> dict[str, Any]:
-    arms = proof["arms"]
-    return arms if isinstance(arms, dict) else {arm["name"]: arm for arm in arms}
 
 
 def result_table() -> str:

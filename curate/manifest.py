@@ -12,8 +12,9 @@ from typing import Any
 from curate.accounting import causes
 from curate.recipe import Recipe
 from pipelines.account import balance
-from pipelines.engine import output_features
+from pipelines.features import features_in
 from pipelines.plan import ReadPlan
+from pipelines.shard import read_schema
 
 DISTRIBUTION = "curate-proof"
 
@@ -61,7 +62,7 @@ def build_manifest(
         "shards": [w for w in written if not w["file"].startswith("_curate/")],
         "ledger": [w for w in written if w["file"].startswith("_curate/")],
         "columns": summary["columns"],
-        "features": output_features(summary),
+        "features": features_in(read_schema(summary["schema"])),
         "profile": {"before": summary["before"], "after": summary["after"]},
         "notes": summary["notes"],
         "declared": list(recipe.notes),

@@ -23,6 +23,9 @@ what was planned and run before, and the test data stays out of what is publishe
 CONTENT = {"text_classification": "text", "image_classification": "image"}
 """Role of the column each task learns from."""
 
+BUDGET = 0.5
+"""Share of rows that may be quarantined where no recipe says so."""
+
 Tell = Callable[[str], None]
 
 _FORMATS = {
@@ -64,8 +67,9 @@ def prove_recipe(recipe: Recipe, *, progress: Tell | None = None) -> Proof:
         for role in (CONTENT[asked.task], "label")
     }
     limit = manifest["input"]["limit"]
-    raw = _bring(recipe.read, place / "raw", recipe, progress, limit=limit)
-    test = _bring(_read(asked.test, asked.format, names), place / "test", recipe, progress)
+    raw = _bring(recipe.read, place / "raw", recipe.max_quarantined, progress, limit=limit)
+    read = _read(asked.test, asked.format, names)
+    test = _bring(read, place / "test", recipe.max_quarantined, progress)
     proof = _compare(
         {"raw": raw, "curated": curated, "test": test},
         place,
@@ -112,8 +116,7 @@ def prove_directories(
             places[name] = given
             continue
         read = _read(str(given), None, {**names, needed: names.get(needed)})
-        bare = Recipe(name=name, read=read, max_quarantined=0.5, write=Write(path="."))
-        places[name] = _bring(read, out / name, bare, progress)
+        places[name] = _bring(read, out / name, BUDGET, progress)
     return _compare(places, out, progress, task=task, **options)
 
 
@@ -129,13 +132,13 @@ def _compare(places: dict[str, Any], out: Path, progress: Tell | None, **options
 
 
 def _bring(
-    read: Any, place: Path, recipe: Recipe, progress: Tell | None, limit: int | None = None
+    read: Any, place: Path, budget: float, progress: Tell | None, limit: int | None = None
 ) -> Path:
     """Write what `read` reads, unchanged, as a dataset folder; returns the folder."""
     plain = Recipe(
         name=place.name,
         read=read,
-        max_quarantined=recipe.max_quarantined,
+        max_quarantined=budget,
         write=Write(path=str(place), overwrite=True),
     )
     if progress:

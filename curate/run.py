@@ -134,7 +134,7 @@ def _plan(
         chosen = most if runner == "dask" else min(most, 1 + size // BYTES_A_PROCESS)
     target = min(TASK_BYTES, max(SMALLEST_TASK, size // (chosen * 4)))
     if chosen > 1 and limit is None and target < TASK_BYTES:
-        plan = make_plan(recipe.read, target_bytes=target)
+        plan = make_plan(recipe.read, target_bytes=target, listed=plan.files)
     return plan, chosen
 
 
@@ -169,9 +169,10 @@ def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: About) -> dict[str
     written = json.loads(files.read_bytes(f"{work}/written.json"))
     if {task_of(number) for number in summary["shards"]} != set(range(len(plan.tasks))):
         raise Unbalanced(f"{len(plan.tasks)} tasks were planned, not all of them came to an end")
-    splits = write_dataset_files(out, written, engine.output_features(summary))
-    manifest = build_manifest(recipe, source, plan, summary, written, about) | {"splits": splits}
-    if lost := damaged(ledger_of(out, manifest)):
+    manifest = build_manifest(recipe, source, plan, summary, written, about)
+    manifest["splits"] = write_dataset_files(out, written, manifest["features"])
+    lost = damaged(ledger_of(out, manifest)) if manifest["rows"]["quarantined"] else []
+    if lost:
         manifest |= {"damaged_files": lost, "declared": [damage(lost), *manifest["declared"]]}
     shown = examples(
         ledger_of(out, manifest),

@@ -8,9 +8,7 @@ the steps of the recipe and never with the files of the input: tasks lie in a pl
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import logging
 import os
 import sys
@@ -73,12 +71,7 @@ class Job:
         return max(self.tasks, self.shards)
 
 
-def rounds_of(job: Job) -> list[tuple[str, Round]]:
-    """Return all rounds of a job with their names in the graph."""
-    return [(name, part) for name, part, _ in _rounds_with_steps(job)]
-
-
-def _rounds_with_steps(job: Job) -> list[tuple[str, Round, int | None]]:
+def rounds_of(job: Job) -> list[tuple[str, Round, int | None]]:
     """Return all rounds with their names and the number of the corpus step they belong to."""
     rounds: list[tuple[str, Round, int | None]] = []
     segments = segments_of(job.steps)
@@ -136,17 +129,11 @@ def build(pipeline: Any, job: Job) -> Any:
     element = tuple[str, bytes]
     start = pipeline | "start" >> beam.Create([job.tasks])
     mail = start | "post tasks" >> beam.FlatMap(first_messages).with_output_types(element)
-    for name, part, step in _rounds_with_steps(job):
+    for name, part, step in rounds_of(job):
         grouped = mail | f"{name}: meet" >> beam.GroupByKey()
         solve = beam.FlatMapTuple(Watched(part, job.work, step)).with_output_types(element)
         mail = grouped | f"{name}: solve" >> solve
     return mail
-
-
-def output_features(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return the Hugging Face features of the output, from the planner's summary."""
-    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(summary["schema"])))
-    return dict(json.loads(schema.metadata[b"huggingface"])["info"]["features"])
 
 
 class WorkerFailed(ValueError):

@@ -102,7 +102,7 @@ def features_of(
         image: name of the column that holds encoded images.
         label: name of the column that holds class numbers, and the class names.
     """
-    given = _given(schema)
+    given = features_in(schema)
     features: dict[str, Feature] = {}
     for field in schema:
         if field.name == image:
@@ -118,7 +118,7 @@ def features_of(
 
 def class_names(schema: pa.Schema, column: str | None) -> list[str] | None:
     """Return the class names the input gave for a column, None where it gave none."""
-    feature = _given(schema).get(column or "", {})
+    feature = features_in(schema).get(column or "", {})
     return feature.get("names") if feature.get("_type") == "ClassLabel" else None
 
 
@@ -141,7 +141,8 @@ def state_json(files: Sequence[str], split: str, fingerprint: str) -> dict[str, 
     }
 
 
-def _given(schema: pa.Schema) -> dict[str, Feature]:
+def features_in(schema: pa.Schema) -> dict[str, Feature]:
+    """Return the features that a schema carries in its metadata, none where it carries none."""
     raw = (schema.metadata or {}).get(b"huggingface")
     if raw is None:
         return {}

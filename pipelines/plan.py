@@ -100,12 +100,17 @@ def _task(batch: pa.RecordBatch, i: int, about: dict[str, Any]) -> Task:
 
 
 def make_plan(
-    read: Source, *, target_bytes: int = TASK_BYTES, limit: int | None = None
+    read: Source,
+    *,
+    target_bytes: int = TASK_BYTES,
+    limit: int | None = None,
+    listed: Sequence[files.File] | None = None,
 ) -> ReadPlan:
     """List the input once and cut it into tasks of about `target_bytes`.
 
     Small files share a task, large ones are split where their format allows. With a `limit` the
     plan is a single task that stops after that many records: the first of the input, always.
+    `listed` is a listing that was made already.
 
     Raises:
         ValueError: there is no input, or more files than keys can number.
@@ -113,7 +118,7 @@ def make_plan(
     if target_bytes < 1 or (limit is not None and limit < 1):
         given = f"target_bytes={target_bytes}, limit={limit}"
         raise ValueError(f"a read plan needs target_bytes and limit of at least 1, not {given}")
-    listed = read.list_files()
+    listed = read.list_files() if listed is None else listed
     most = keys.MAX_POSITION if read.one_row_a_file else keys.MAX_FILES
     if len(listed) > most:
         raise ValueError(f"{len(listed)} files are more than {most}: put several into one file")

@@ -126,7 +126,7 @@ def run_job(
         shard_bytes=shard_bytes,
     )
     messages = list(first_messages(job.tasks))
-    for _, part in rounds_of(job):
+    for _, part, _ in rounds_of(job):
         if shuffle is not None:
             random.Random(shuffle).shuffle(messages)
         messages = run_rounds(messages, [part])
