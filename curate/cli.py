@@ -58,6 +58,7 @@ def with_overrides(command: Command) -> Command:
 @with_overrides
 @click.option("--prove/--no-prove", help="Then measure what the curation was worth.")
 @click.option("--overwrite", is_flag=True, help="Replace an output that is already there.")
+@click.option("--cache", metavar="DIR", help="Keep rows and signatures there for later runs.")
 @click.argument("runner_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- RUNNER OPTIONS]")
 def run(
     recipe: str,
@@ -68,6 +69,7 @@ def run(
     overrides: tuple[str, ...],
     prove: bool,
     overwrite: bool,
+    cache: str | None,
     runner_options: tuple[str, ...],
 ) -> None:
     """Run RECIPE: read, clean, write shards and the ledger.
@@ -94,6 +96,7 @@ def run(
             workers=workers,
             limit=limit,
             overwrite=overwrite,
+            cache=cache,
             runner_options=runner_options,
             progress=tell,
         )

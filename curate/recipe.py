@@ -121,6 +121,9 @@ class Run(Section):
     """local, dask, flink, spark, dataflow, or the full name of a Beam runner class."""
     workers: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """Worker processes of the local runner; auto takes what suits the machine."""
+    cache: str | None = Field(default=None, min_length=1)
+    """Folder in which rows and signatures stay, so that a later run on the same input takes up the
+    steps it has in common. It grows with every recipe that is tried; remove it when done."""
     options: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Options handed to the runner as they stand."""
 

@@ -24,6 +24,7 @@ LONGEST_RECIPE = 200_000
 
 OPTIONAL = ("declared", "notes", "input", "recipe", "versions")
 """Parts of a manifest that a report can do without."""
+OPTIONAL_OF_STEP = ("edited", "said")
 PROOF_START, PROOF_END = "<!-- proof -->", "<!-- end of proof -->"
 
 
@@ -56,17 +57,19 @@ def render_report(
     rows, profile = manifest["rows"], manifest.get("profile") or {}
     before, after = profile.get("before") or {}, profile.get("after") or {}
     of_run = causes(manifest["steps"], rows["in"])
+    steps = [{**dict.fromkeys(OPTIONAL_OF_STEP), **step} for step in manifest["steps"]]
     groups, left_out = gallery(examples, of_run)
     labels, other_labels = label_bars(before.get("labels") or {}, after.get("labels") or {})
     page = _environment().get_template("report.html.j2")
     return page.render(
-        run={**dict.fromkeys(OPTIONAL), **manifest},
+        run={**dict.fromkeys(OPTIONAL), **manifest, "steps": steps},
         rows=rows,
         outcome=_sentence(outcome(rows)),
         accounted=_sentence(accounted(rows)),
         created=manifest["created"].replace("T", " ").replace("Z", " UTC"),
         widest=max((s["in"] + (s.get("derived") or 0) for s in manifest["steps"]), default=0),
         derives=any(step.get("derived") for step in manifest["steps"]),
+        edits=any(step.get("edited") for step in manifest["steps"]),
         causes=of_run,
         figures=figures(before.get("histograms") or {}, after.get("histograms") or {}),
         labels=labels,

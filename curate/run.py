@@ -49,6 +49,7 @@ def run_recipe(
     workers: int | None = None,
     limit: int | None = None,
     overwrite: bool = False,
+    cache: str | None = None,
     runner_options: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> RunResult:
@@ -63,6 +64,8 @@ def run_recipe(
         workers: overrides `run.workers`.
         limit: read only the first so many records.
         overwrite: replace an output that is there.
+        cache: overrides `run.cache`: folder in which working shards and signatures stay for later
+            runs on the same input whose steps begin alike.
         runner_options: Beam pipeline options, `--name=value` each.
         progress: told in a few words what is going on.
 
@@ -81,15 +84,19 @@ def run_recipe(
     runner = runner or recipe.run.runner
     plan, workers = _plan(recipe, runner, workers, limit)
     work = _work_folder(out, recipe, plan)
+    cache = cache or recipe.run.cache
+    shelf = f"{_absolute(cache)}/{_digest(_input(recipe, plan))}" if cache else work
     if files.exists(f"{work}/shards"):
         tell("taking up a run that was interrupted")
-    _make_folder(work, recipe.write.path)
-    plan.save(f"{work}/{PLAN_FILE}")
+    _make_folder(work, f"write.path {recipe.write.path}")
+    _make_folder(shelf, f"cache {cache}")
+    plan.save(f"{shelf}/{PLAN_FILE}")
     job = engine.Job(
         read=recipe.read,
         steps=recipe.steps,
         seed=recipe.seed,
         work=work,
+        cache=shelf if cache else "",
         tasks=len(plan.tasks),
         spools=any(task.spool for task in plan.tasks),
         shards=sum(recipe.read.expanded(file) for file in plan.files) // SPOOL_BYTES,
@@ -105,11 +112,11 @@ def run_recipe(
     return _publish(recipe, out, work, manifest)
 
 
-def _make_folder(work: str, path: str) -> None:
+def _make_folder(folder: str, named: str) -> None:
     try:
-        files.make_dirs(work)
+        files.make_dirs(folder)
     except OSError as error:
-        raise ValueError(f"write.path {path}: cannot be created ({error.strerror})") from error
+        raise ValueError(f"{named}: cannot be created ({error.strerror})") from error
 
 
 def required_roles(recipe: Recipe) -> tuple[str, ...]:
@@ -140,16 +147,26 @@ def _plan(
 
 def _work_folder(out: str, recipe: Recipe, plan: ReadPlan) -> str:
     """Return the folder of this run: another recipe, input or cut of it is another folder."""
-    decides = {
-        "recipe": recipe.model_dump(mode="json", include={"seed", "read", "steps", "write"}),
+    decides = recipe.model_dump(mode="json", include={"steps", "write"})
+    digest = _digest({**decides, **_input(recipe, plan)})
+    folder, _, name = out.rpartition("/")
+    return f"{folder}/.{name}.work-{digest}"
+
+
+def _input(recipe: Recipe, plan: ReadPlan) -> dict[str, Any]:
+    """Return what decides the rows that enter the first step, and by which code."""
+    return {
+        "recipe": recipe.model_dump(mode="json", include={"seed", "read"}),
+        "required": required_roles(recipe),
         "input": plan.fingerprint,
         "cut": [[(p.file, p.start, p.stop) for p in task.pieces] for task in plan.tasks],
         "versions": versions(),
         "code": _code_digest(),
     }
-    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
-    folder, _, name = out.rpartition("/")
-    return f"{folder}/.{name}.work-{digest}"
+
+
+def _digest(decides: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
 
 
 def _code_digest() -> str:

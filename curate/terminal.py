@@ -18,6 +18,9 @@ REASONS = 4
 def print_run(manifest: Mapping[str, Any], console: Console) -> None:
     """Print the table of steps and the totals of a run's manifest."""
     console.print(step_table(manifest["steps"]))
+    for step in manifest["steps"]:
+        if step.get("said"):
+            console.print(f"{step['op']}: {step['said']}", highlight=False)
     console.print(equation(manifest["rows"]), highlight=False)
     if lost := manifest.get("damaged_files"):
         console.print(f"warning: {damage(lost)}", style="bold red", highlight=False)
@@ -58,6 +61,7 @@ def equation(rows: Mapping[str, int]) -> str:
 
 def _gone(step: Mapping[str, Any]) -> Text:
     """Return what left at a step, one reason a line."""
+    edited = step.get("edited")
     counts = {k: n for k, n in (step.get("reasons") or {}).items() if k not in QUARANTINE_REASONS}
     reasons = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     lines = [f"{count:,} {reason}" for reason, count in reasons[:REASONS]]
@@ -65,6 +69,8 @@ def _gone(step: Mapping[str, Any]) -> Text:
         lines.append(f"{rest:,} for {len(reasons) - REASONS} other reasons")
     if not reasons and step["dropped"]:
         lines.append(f"{step['dropped']:,} dropped")
+    if edited:
+        lines.append(f"{edited:,} edited")
     said = Text("\n".join(lines))
     if step["quarantined"]:
         said.append("\n" if lines else "").append(f"{step['quarantined']:,} quarantined", "red")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipelines.ledger import Tally
+from pipelines.steps.corpus import Corpus
 from pipelines.steps.step import Step
 
 FATES = ("kept", "dropped", "quarantined", "derived")
@@ -63,16 +64,21 @@ def balance(
     derived = sum(tally["derived"] for tally in counts)
     if derived != rows["derived"] + fates["lost"]:
         raise Unbalanced(f"the steps derived {derived} rows, the ledger has the fates {fates}")
-    return rows, [_public(tally) for tally in counts]
+    return rows, [_public(tally, step) for tally, step in zip(counts, [None, *steps], strict=True)]
 
 
-def _public(tally: dict[str, Any]) -> dict[str, Any]:
-    names = ("kept", "dropped", "quarantined", "derived")
-    return {
+def _public(tally: dict[str, Any], step: Step | None) -> dict[str, Any]:
+    names = ("kept", "dropped", "quarantined", "derived", "edited")
+    public = {
         "step": tally["step"],
         "op": tally["op"],
         "in": tally["entered"],
         **{name: tally[name] for name in names},
         "reasons": dict(sorted(tally["reasons"].items())),
         "seconds": round(tally["seconds"], 3),
+        "shuffled": tally["shuffled"],
     }
+    if isinstance(step, Corpus) and tally["measured"]:
+        public["measured"] = dict(sorted(tally["measured"].items()))
+        public["said"] = step.in_words(public["measured"])
+    return public

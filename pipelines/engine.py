@@ -37,14 +37,16 @@ from pipelines.mail import (
     message,
 )
 from pipelines.readers import Read
-from pipelines.segment import Segment, SegmentRun, segments_of
-from pipelines.shard import load_state, open_rows
+from pipelines.segment import Segment, segments_of
+from pipelines.segment_run import SegmentRun
+from pipelines.shard import load_state
 from pipelines.spool import places_of, read_shard, shard_number, spool_round
-from pipelines.steps.corpus import VERDICT, VERDICT_SCHEMA, Site
+from pipelines.steps.corpus import EDIT, VERDICT, VERDICT_SCHEMA, Corpus, Site
 from pipelines.steps.step import Chance, Step
+from pipelines.writer import Finished
 
-LEAST_SPENT = 0.001
-"""Seconds below which a round does not report its time: a message would cost as much."""
+LEAST_SECONDS, LEAST_SHUFFLED = 0.001, 1 << 16
+"""Seconds and bytes below which a round does not report its cost: a message would cost as much."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ class Job:
     shard_bytes: int
     shards: int = 0
     """About how many working shards there will be, where that is more than tasks."""
+    cache: str = ""
+    """Folder of the plan and the shards where other runs may use them; empty: they are in `work`.
+    Then signatures are kept too."""
+
+    @property
+    def shelf(self) -> str:
+        """Return the folder of the plan and the working shards."""
+        return self.cache or self.work
 
     @property
     def spread(self) -> int:
@@ -74,19 +84,22 @@ class Job:
 def rounds_of(job: Job) -> list[tuple[str, Round, int | None]]:
     """Return all rounds with their names and the number of the corpus step they belong to."""
     rounds: list[tuple[str, Round, int | None]] = []
-    segments = segments_of(job.steps)
+    segments = segments_of(job.steps, job.seed)
     if job.spools:
-        rounds.append(("spool", spool_round(job.work, job.read, job.required), None))
+        rounds.append(("spool", spool_round(job.shelf, job.read, job.required), None))
     for segment in segments:
         name = f"segment {segment.index}"
-        rounds.append((name, _segment_round(job, segment), None))
+        earlier = [s.name for s in segments[: segment.index]]
+        rounds.append((name, _segment_round(job, segment, earlier), None))
         if segment.corpus is not None:
             number, step = segment.corpus
-            site = Site(job.work, segment.index, Chance(job.seed, number), job.spread)
+            chance = Chance(job.seed, number)
+            site = Site(job.work, segment.name, chance, job.spread, job.shelf)
             for i, part in enumerate(step.rounds(site), start=1):
                 rounds.append((f"step {number} {step.op} {i}", part, number))
     names = ("plan", "write", "end")
-    finish = finish_rounds(job.work, len(segments), job.shard_bytes)
+    finished = Finished(job.work, job.shelf, segments[-1].name)
+    finish = finish_rounds(finished, job.shard_bytes)
     return rounds + [(name, part, None) for name, part in zip(names, finish, strict=True)]
 
 
@@ -96,30 +109,45 @@ def first_messages(tasks: int) -> Iterator[Message]:
         yield message(home(shard_number(number)), TASK)
 
 
-def _segment_round(job: Job, segment: Segment) -> Round:
+def _segment_round(job: Job, segment: Segment, earlier: Sequence[str]) -> Round:
     def solve(address: str, mail: Mail) -> Iterator[Message]:
         number = home_number(address)
-        books = Books(places_of(job.work, number, job.read))
-        run = SegmentRun(job.work, number, segment, job.seed, books)
-        state = load_state(job.work, number, segment.index)
-        if state is not None:  # done by an earlier attempt: only sign again
-            if segment.corpus is not None:
-                for rows in open_rows(job.work, number, segment.index):
-                    run.sign(rows, *segment.corpus)
+        books = Books(places_of(job.shelf, number, job.read))
+        run = SegmentRun(job.shelf, number, segment, job.seed, books, keep_signed=bool(job.cache))
+        state = load_state(job.shelf, number, segment.name)
+        if state is not None:  # done by an earlier attempt or run: only sign again
+            run.sign_again(state)
         elif segment.index == 0:
-            chunks = read_shard(job.work, number, job.read, job.required, job.spools)
+            chunks = read_shard(job.shelf, number, job.read, job.required, job.spools)
             state = run.start(chunks, job.read.present)
         else:
-            state = run.resume(mail.get(VERDICT, VERDICT_SCHEMA.empty_table()))
+            state = run.resume(mail.get(VERDICT, VERDICT_SCHEMA.empty_table()), mail.get(EDIT))
         if segment.corpus is None:
-            yield report_shard(job.work, number, segment.index, state)
+            yield report_shard(job.shelf, number, earlier, state)
             return
         if run.signed:
-            signed = pa.concat_tables(run.signed)
-            yield from segment.corpus[1].send(signed, number, job.spread)
+            yield from _sent(segment.corpus, pa.concat_tables(run.signed), number, job.spread)
         yield message(address, HERE)
 
-    return Round((TASK,) if segment.index == 0 else (HERE, VERDICT), solve)
+    return Round((TASK,) if segment.index == 0 else (HERE, VERDICT, EDIT), solve)
+
+
+def _sent(
+    corpus: tuple[int, Corpus], signed: pa.Table, number: int, spread: int
+) -> Iterator[Message]:
+    """Yield what a step posts of the signatures of one shard, and what that cost."""
+    start = perf_counter()
+    messages = list(corpus[1].send(signed, number, spread))
+    seconds = perf_counter() - start
+    yield from messages
+    yield from _spent(corpus[0], seconds, sum(len(payload) for _, payload in messages))
+
+
+def _spent(step: int, seconds: float, shuffled: int) -> Iterator[Message]:
+    """Tell the planner what a part of a step cost, where that is worth a message."""
+    if seconds >= LEAST_SECONDS or shuffled >= LEAST_SHUFFLED:
+        cost = {"step": [step], "seconds": [seconds], "shuffled": [shuffled]}
+        yield message(PLAN, SPENT, pa.table(cost))
 
 
 def build(pipeline: Any, job: Job) -> Any:
@@ -196,10 +224,11 @@ class Watched:
             if raised_by_us(error):
                 files.write_bytes_atomically(_failure(self.work), str(error).encode())
             raise
-        yield from messages
         seconds = perf_counter() - start
-        if self.step is not None and seconds >= LEAST_SPENT:
-            yield message(PLAN, SPENT, pa.table({"step": [self.step], "seconds": [seconds]}))
+        yield from messages
+        if self.step is not None:
+            size = sum(len(payload) for _, payload in messages)
+            yield from _spent(self.step, seconds, size)
 
 
 def _failure(work: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipelines import files
 from pipelines.layout import LEDGER_ROWS, OutputSchema, plan_schema, sizes_of
 from pipelines.ledger import Tally
-from pipelines.mail import NOTE, PLAN, SPENT, Mail, Message, Round, message
+from pipelines.mail import MEASURE, NOTE, PLAN, SPENT, Mail, Message, Round, message
 from pipelines.profile import Profile
 from pipelines.readers.schema import merge_schemas
 from pipelines.rows import ID, KEY, MissingColumn, Rows, merged_columns
@@ -30,16 +30,22 @@ from pipelines.shard import (
     write_schema,
     write_table,
 )
-from pipelines.writer import write_file
+from pipelines.writer import Finished, write_file
 
 END = "end"
 """Address where the names of all files written meet."""
 
 
-def report_shard(work: str, number: int, segment: int, state: State) -> Message:
-    """Tell the planner what one finished shard holds and what all its segments did."""
-    earlier = [done_state(work, number, s) for s in range(segment)]
-    states = [*earlier, state]
+def report_shard(shelf: str, number: int, earlier: Sequence[str], state: State) -> Message:
+    """Tell the planner what one finished shard holds and what all its segments did.
+
+    Args:
+        shelf: folder of the working shards.
+        number: of the shard.
+        earlier: names of the segments before the last.
+        state: at the end of the last.
+    """
+    states = [*(done_state(shelf, number, segment) for segment in earlier), state]
     tallies: dict[int, Tally] = {}
     before, after = Profile(), Profile()
     for one in states:
@@ -81,15 +87,16 @@ def _add(tallies: dict[int, Tally], others: Iterable[dict[str, Any]]) -> None:
         tallies.setdefault(tally.step, Tally(tally.step, tally.op)).add(tally)
 
 
-def finish_rounds(work: str, segments: int, shard_bytes: int) -> tuple[Round, ...]:
-    """Return the rounds plan → write → end of a recipe with that many segments."""
+def finish_rounds(finished: Finished, shard_bytes: int) -> tuple[Round, ...]:
+    """Return the rounds plan → write → end of a recipe."""
+    work = finished.work
 
     def plan(address: str, mail: Mail) -> Iterator[Message]:
-        return plan_output(work, segments, mail, shard_bytes)
+        return plan_output(finished, mail, shard_bytes)
 
     def write(address: str, mail: Mail) -> Iterator[Message]:
         for order in _json_rows(mail["order"]):
-            yield message(END, "written", _json_table(write_file(work, segments - 1, order)))
+            yield message(END, "written", _json_table(write_file(finished, order)))
 
     def end(address: str, mail: Mail) -> Iterator[Message]:
         tables = [mail["written"]] if "written" in mail else []
@@ -99,14 +106,15 @@ def finish_rounds(work: str, segments: int, shard_bytes: int) -> tuple[Round, ..
         return iter(())
 
     return (
-        Round(("shard", NOTE, SPENT), plan),
+        Round(("shard", NOTE, SPENT, MEASURE), plan),
         Round(("order",), write),
         Round(("written", "nothing"), end),
     )
 
 
-def plan_output(work: str, segments: int, mail: Mail, shard_bytes: int) -> Iterator[Message]:
+def plan_output(finished: Finished, mail: Mail, shard_bytes: int) -> Iterator[Message]:
     """Lay out all shards' rows in files and order each file to be written."""
+    work = finished.work
     shards = sorted(_json_rows(mail["shard"]), key=lambda s: int(s["number"]))
     tallies: dict[int, Tally] = {}
     before, after = Profile(), Profile()
@@ -116,6 +124,13 @@ def plan_output(work: str, segments: int, mail: Mail, shard_bytes: int) -> Itera
         after.merge(shard["after"])
     for row in mail[SPENT].to_pylist() if SPENT in mail else ():
         tallies[row["step"]].seconds += row["seconds"]
+        tallies[row["step"]].shuffled += row["shuffled"]
+    if MEASURE in mail:
+        for row in (
+            mail[MEASURE].sort_by([("step", "ascending"), ("name", "ascending")]).to_pylist()
+        ):
+            measured = tallies[row["step"]].measured
+            measured[row["name"]] = measured.get(row["name"], 0.0) + row["value"]
     if before.rows:
         _check_named(shards)
     output = plan_schema(
@@ -126,7 +141,7 @@ def plan_output(work: str, segments: int, mail: Mail, shard_bytes: int) -> Itera
         after.labels,
     )
     for shard in shards:
-        _weigh_again(work, segments - 1, shard, output)
+        _weigh_again(finished, shard, output)
     notes = mail.get(NOTE, pa.table({"op": [], "note": [], "count": []}))
     notes = notes.group_by(["op", "note"]).aggregate([("count", "sum")])
     common = {
@@ -168,7 +183,7 @@ def _schemas(shards: list[dict[str, Any]], name: str) -> list[pa.Schema]:
     return [read_schema(text) for shard in shards for text in shard[name]]
 
 
-def _weigh_again(work: str, segment: int, shard: dict[str, Any], output: OutputSchema) -> None:
+def _weigh_again(finished: Finished, shard: dict[str, Any], output: OutputSchema) -> None:
     """Weigh the rows of a shard as the text that some of their columns become.
 
     Which values were read as text already depends on where batches were cut; the layout must not.
@@ -177,9 +192,9 @@ def _weigh_again(work: str, segment: int, shard: dict[str, Any], output: OutputS
         return
     parts = [
         sizes_of(Rows(output.as_weighed(rows.table), rows.columns))
-        for rows in open_rows(work, shard["number"], segment)
+        for rows in open_rows(finished.shelf, shard["number"], finished.segment)
     ]
-    path = path_of(work, shard["number"], f"sizes-{uuid.uuid4().hex[:8]}.arrow")
+    path = path_of(finished.shelf, shard["number"], f"sizes-{uuid.uuid4().hex[:8]}.arrow")
     shard["sizes"] = [write_table(path, pa.concat_tables(parts))]
     shard["splits"] = _splits(shard["sizes"])
 

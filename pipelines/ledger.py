@@ -45,6 +45,13 @@ LEDGER_SCHEMA = pa.schema(
 against; `other` is the id of the row this one duplicates or was derived from."""
 
 
+COUNTED = (
+    *("entered", "kept", "dropped", "quarantined", "derived", "edited"),
+    *("seconds", "shuffled"),
+)
+"""Numbers of a tally that are summed over shards."""
+
+
 @dataclass
 class Tally:
     """What one step did to the rows that entered it."""
@@ -56,15 +63,22 @@ class Tally:
     dropped: int = 0
     quarantined: int = 0
     derived: int = 0
+    edited: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    shuffled: int = 0
+    """Bytes that the rounds of the step sent to each other."""
+    measured: dict[str, float] = field(default_factory=dict)
+    """Figures that the step found out about itself, such as its recall."""
 
     def add(self, other: Tally) -> None:
         """Add the counts of the same step over other rows."""
-        for name in ("entered", "kept", "dropped", "quarantined", "derived", "seconds"):
+        for name in COUNTED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for reason, count in other.reasons.items():
             self.count(reason, count)
+        for name, value in other.measured.items():
+            self.measured[name] = self.measured.get(name, 0.0) + value
 
     def count(self, reason: str, rows: int) -> None:
         """Count rows that were dropped or quarantined for a reason."""

@@ -31,7 +31,9 @@ _ALIGNED = 16
 PLAN = "plan"
 """Address of the planner of the output."""
 SPENT = "spent"
-"""Kind of the messages to PLAN that say how long a round took: columns step, seconds."""
+"""Kind of the messages to PLAN that say what a round cost: columns step, seconds, shuffled."""
+MEASURE = "measure"
+"""Kind of the messages to PLAN with figures of a step, which are summed: step, name, value."""
 NOTE = "note"
 """Kind of the messages to PLAN that the manifest repeats: columns op, note, count."""
 
@@ -67,6 +69,13 @@ def kind_of(payload: bytes) -> str:
 def note(op: str, text: str, count: int) -> Message:
     """Return a message to the planner: where a step had to compromise, and how often."""
     return message(PLAN, NOTE, pa.table({"op": [op], "note": [text], "count": [count]}))
+
+
+def measure(step: int, **figures: float) -> Message:
+    """Return a message to the planner: figures of step number `step`, summed over all messages."""
+    names, values = list(figures), [float(value) for value in figures.values()]
+    table = pa.table({"step": [step] * len(names), "name": names, "value": values})
+    return message(PLAN, MEASURE, table)
 
 
 def open_mail(payloads: Iterable[bytes]) -> Mail:

@@ -2,9 +2,10 @@
 
 A segment is a run of row steps that ends in a corpus step or in the output. Shard `n` keeps, under
 `<work>/shards/<n>/`, for each segment its rows (one part a schema), the keys still alive where
-rows were only filtered, its ledger records, and `s<segment>.json`, which names those files and is
-written last: a segment that has it is done and is not computed again. No two attempts share a file,
-so one that was given up but still writes does no harm.
+rows were only filtered, its ledger records, and `<segment>.json`, which names those files and is
+written last: a segment that has it is done and is not computed again. The name of a segment holds a
+digest of all that its rows depend on, so that runs may share a work folder. No two attempts share a
+file, so one that was given up but still writes does no harm.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class State:
     alive: str | None = None
     """File of the keys of the rows that are left, None where it is all rows of `parts`."""
     rows: int = 0
+    signed: str | None = None
+    """File of the signatures for the corpus step that follows, where they are kept."""
     sizes: list[str] = field(default_factory=list)
     """Files of the key, split and bytes of each row; in the last segment."""
     ledger: list[str] = field(default_factory=list)
@@ -56,15 +59,15 @@ def path_of(work: str, number: int, name: str) -> str:
     return f"{work}/shards/{number:09d}/{name}"
 
 
-def save_state(work: str, number: int, segment: int, state: State) -> None:
+def save_state(work: str, number: int, segment: str, state: State) -> None:
     """Write the state that marks a segment as done."""
     data = json.dumps(asdict(state)).encode()
-    files.write_bytes_atomically(path_of(work, number, f"s{segment}.json"), data)
+    files.write_bytes_atomically(path_of(work, number, f"{segment}.json"), data)
 
 
-def load_state(work: str, number: int, segment: int) -> State | None:
+def load_state(work: str, number: int, segment: str) -> State | None:
     """Return the state of a shard at the end of a segment, None where that is not done."""
-    path = path_of(work, number, f"s{segment}.json")
+    path = path_of(work, number, f"{segment}.json")
     if not files.exists(path):
         return None
     raw = json.loads(files.read_bytes(path))
@@ -73,7 +76,7 @@ def load_state(work: str, number: int, segment: int) -> State | None:
     return State(**raw)
 
 
-def done_state(work: str, number: int, segment: int) -> State:
+def done_state(work: str, number: int, segment: str) -> State:
     """Return the state of a shard at the end of a segment that must be done."""
     state = load_state(work, number, segment)
     if state is None:
@@ -81,7 +84,7 @@ def done_state(work: str, number: int, segment: int) -> State:
     return state
 
 
-def open_rows(work: str, number: int, segment: int, keys: Keys | None = None) -> Iterator[Rows]:
+def open_rows(work: str, number: int, segment: str, keys: Keys | None = None) -> Iterator[Rows]:
     """Yield the rows of a shard at the end of a segment in key order; only `keys` if given."""
     state = done_state(work, number, segment)
     if state.alive is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,39 +37,52 @@ class _Hashed:
         """Leave flushing to the file."""
 
 
-def write_file(work: str, segment: int, order: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Finished:
+    """Where the rows of a run lie when all segments are done."""
+
+    work: str
+    """Folder of the run, in which the output is made."""
+    shelf: str
+    """Folder of the working shards: that of the run, or one that runs share."""
+    segment: str
+    """Name of the last segment."""
+
+
+def write_file(finished: Finished, order: dict[str, Any]) -> dict[str, Any]:
     """Write one output file; returns its name, what is in it and its sha256."""
-    name = order["file"]
+    name, work = order["file"], finished.work
     temporary = f"{work}/writing/{uuid.uuid4().hex}"
     with files.open_output(temporary) as raw:
         sink = _Hashed(raw)
         write = _write_data if order["kind"] == "data" else _write_ledger
-        about = write(work, segment, order, sink)
+        about = write(finished, order, sink)
     folder, _, _ = name.rpartition("/")
     files.make_dirs(f"{work}/out/{folder}")
     files.rename(temporary, f"{work}/out/{name}")
     return {"file": name, **about, "sha256": sink.digest.hexdigest()}
 
 
-def _write_data(work: str, segment: int, order: dict[str, Any], sink: _Hashed) -> dict[str, Any]:
+def _write_data(finished: Finished, order: dict[str, Any], sink: _Hashed) -> dict[str, Any]:
     schema = read_schema(order["schema"])
     classes = tuple(order["classes"]) if order["classes"] else None
     output = OutputSchema(schema, Columns(**order["columns"]), classes)
     rows = 0
     with pa.ipc.new_stream(pa.PythonFile(sink, "w"), schema) as stream:
-        for batch in rebatch(_rows_of_file(work, segment, order, output)):
+        for batch in rebatch(_rows_of_file(finished, order, output)):
             stream.write_batch(batch)
             rows += len(batch)
     return {"rows": rows}
 
 
 def _rows_of_file(
-    work: str, segment: int, order: dict[str, Any], output: OutputSchema
+    finished: Finished, order: dict[str, Any], output: OutputSchema
 ) -> Iterator[pa.Table]:
     for number, start, _, paths in order["pieces"]:
         sizes = pa.concat_tables([read_table(path) for path in paths])
         keys, file = assign(sizes, order["split"], start, order["room"])
-        for rows in open_rows(work, number, segment, keys[file == order["index"]]):
+        mine = keys[file == order["index"]]
+        for rows in open_rows(finished.shelf, number, finished.segment, mine):
             yield output.conform(rows.table)
 
 
@@ -104,12 +118,12 @@ def _without_residue(values: pa.Array) -> pa.Array:
     return pa.StructArray.from_arrays(children, fields=list(values.type), mask=nulls)
 
 
-def _write_ledger(work: str, segment: int, order: dict[str, Any], sink: _Hashed) -> dict[str, Any]:
+def _write_ledger(finished: Finished, order: dict[str, Any], sink: _Hashed) -> dict[str, Any]:
     """Write one ledger file; a row entered twice is a fault of ours and stops the run."""
     parts = [LEDGER_SCHEMA.empty_table()]
     first, last = order["index"] * LEDGER_ROWS, (order["index"] + 1) * LEDGER_ROWS
     for number, start, _ in order["pieces"]:
-        table = read_ledger(done_state(work, number, segment).ledger)
+        table = read_ledger(done_state(finished.shelf, number, finished.segment).ledger)
         parts.append(table.slice(max(0, first - start), max(0, last - max(start, first))))
     table = pa.concat_tables(parts).combine_chunks()
     keys = table["key"].to_numpy()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from pipelines.steps.step import Chance, Step
 
 VERDICT = "verdict"
 """Kind of the messages that tell a shard which of its rows are dropped."""
+
+EDIT = "edit"
+"""Kind of the messages that tell a shard how to change rows it keeps; the first column is `_key`."""
 
 WHOLE = "whole corpus"
 """Address where everything meets: only for what stays small, such as edges and samples."""
@@ -40,10 +43,12 @@ class Site:
     """What a corpus step may look at from a round: the shards' rows and its own randomness."""
 
     work: str
-    segment: int
+    segment: str
     chance: Chance
     shards: int = 1
     """About how many working shards there are: what the number of partitions goes by."""
+    shelf: str = ""
+    """Folder of the working shards, where that is not `work`."""
 
     def rows(self, number: int, keys: Keys | None = None) -> Iterator[Rows]:
         """Yield the rows of working shard `number` in batches, or only those with `keys`."""
@@ -51,7 +56,7 @@ class Site:
             open_rows,  # the shard reads rows for steps: late to avoid a ring
         )
 
-        return open_rows(self.work, number, self.segment, keys)
+        return open_rows(self.shelf or self.work, number, self.segment, keys)
 
     def store(self, name: str, **arrays: npt.NDArray[Any]) -> str:
         """Write arrays that every shard needs to one file; returns its path.
@@ -71,12 +76,18 @@ class Site:
 
 
 class Corpus(Step):
-    """Drops rows after looking at all of them.
+    """Drops or changes rows after looking at all of them.
 
     `sign` runs on each batch where its views are warm; `send` posts the signatures of a shard;
     each round of `rounds` turns mail into mail; what arrives at a shard's home as kind `verdict`
-    (columns of VERDICT_SCHEMA, one row a dropped row) is the decision.
+    (columns of VERDICT_SCHEMA, one row a dropped row) is the decision. A step that `edits` also
+    sends mail of kind `edit`, which it gets back with the rows it is about.
     """
+
+    after_sign: ClassVar[tuple[str, ...]] = ()
+    """Options that `sign` does not look at: runs that differ only in them share signatures."""
+    edits: ClassVar[bool] = False
+    """Whether the step changes rows."""
 
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:
         """Return the small columns this step needs of each row; the first is `_key`."""
@@ -88,6 +99,20 @@ class Corpus(Step):
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
         """Return the rounds that turn signatures into verdicts."""
+        raise NotImplementedError
+
+    def in_words(self, measured: Mapping[str, float]) -> str:
+        """Return what the step measured about itself as one sentence for people."""
+        return ", ".join(f"{name.replace('_', ' ')} {n:,.6g}" for name, n in measured.items())
+
+    def edit(self, rows: Rows, edits: pa.Table, chance: Chance) -> Rows:
+        """Return the same rows, in the same order, changed as `edits` say.
+
+        Args:
+            rows: the rows of a batch that have edits and stay.
+            edits: their edits, by `_key`; those of one row come in any order.
+            chance: the randomness of the step.
+        """
         raise NotImplementedError
 
 

@@ -144,6 +144,7 @@ def test_run_prints_the_table_and_the_sum(here, calls):
         "workers": None,
         "limit": None,
         "overwrite": False,
+        "cache": None,
         "runner_options": (),
     }
 

@@ -214,7 +214,7 @@ def test_max_quarantined_is_a_count_or_a_fraction(load, value, rows, budget):
         ("run: {workers: 0}", "run.workers: must be at least 1 (got 0)"),
         (
             "run: {runer: dask}",
-            "run.runer: `run` has no 'runer'; allowed: runner, workers, options; "
+            "run.runer: `run` has no 'runer'; allowed: runner, workers, cache, options; "
             "did you mean 'runner'?",
         ),
     ],

@@ -149,10 +149,10 @@ def test_balance_of_a_run_without_rows_is_zero(tmp_path: Path) -> None:
 def test_a_row_entered_twice_in_the_ledger_stops_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines import segment
+    from pipelines import segment_run
 
-    once = segment.survivors
-    monkeypatch.setattr(segment, "survivors", lambda rows: [*once(rows), *once(rows)])
+    once = segment_run.survivors
+    monkeypatch.setattr(segment_run, "survivors", lambda rows: [*once(rows), *once(rows)])
     write_lines(tmp_path / "in.jsonl", [("one", {}), ("two", {})])
     (tmp_path / "work").mkdir()
     with pytest.raises(RuntimeError, match=r"two records of row in\.jsonl#0"):

@@ -37,8 +37,10 @@ def test_balance_returns_rows_of_run_and_steps() -> None:
         "dropped": 0,
         "quarantined": 1,
         "derived": 5,
+        "edited": 0,
         "reasons": {},
         "seconds": 1.235,
+        "shuffled": 0,
     }
 
 

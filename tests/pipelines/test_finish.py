@@ -15,8 +15,9 @@ from pipelines.layout import assign
 from pipelines.mail import PLAN, note, run_rounds
 from pipelines.readers.reader import Chunk
 from pipelines.rows import Columns, Rows
-from pipelines.segment import SegmentRun, segments_of
-from pipelines.writer import write_file
+from pipelines.segment import segments_of
+from pipelines.segment_run import SegmentRun
+from pipelines.writer import Finished, write_file
 
 SHARDS = st.lists(
     st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 300)), max_size=12),
@@ -68,7 +69,12 @@ def shard(work: Path, number: int, rows: Rows) -> Any:
     (only,) = segments_of(())
     run = SegmentRun(str(work), number, only, 0, Books(PLACES))
     state = run.start(iter([Chunk(rows.table, [])]), lambda _: Columns(text="text"))
-    return report_shard(str(work), number, 0, state)
+    return report_shard(str(work), number, [], state)
+
+
+def finished(work: str) -> Finished:
+    (only,) = segments_of(())
+    return Finished(work, work, only.name)
 
 
 def test_finish_writes_files_and_says_what_is_in_them(tmp_path: Path) -> None:
@@ -80,7 +86,7 @@ def test_finish_writes_files_and_says_what_is_in_them(tmp_path: Path) -> None:
         note("near_dedup", "capped", 3),
     ]
     assert {address for address, _ in messages} == {PLAN}
-    assert run_rounds(messages, finish_rounds(work, 1, 1000)) == []
+    assert run_rounds(messages, finish_rounds(finished(work), 1000)) == []
     written = json.loads((tmp_path / "written.json").read_text())
     assert [(w["file"], w["rows"]) for w in written] == [
         ("_curate/ledger/part-00000-of-00001.parquet", 3),
@@ -109,7 +115,7 @@ def test_layout_of_values_that_become_text_is_that_of_text(tmp_path: Path) -> No
             shard(folder, 0, rows_of(["t"] * 15, x=values)),
             shard(folder, 1, rows_of(["t"] * 15, 20, x=few)),
         ]
-        run_rounds(messages, finish_rounds(str(folder), 1, 150))
+        run_rounds(messages, finish_rounds(finished(str(folder)), 150))
         written = json.loads((folder / "written.json").read_text())
         names.append([(w["file"], w["rows"]) for w in written])
     assert names[0] == names[1]
@@ -124,7 +130,7 @@ def test_file_that_could_not_be_written_leaves_no_trace_in_the_output(
 
     monkeypatch.setattr("pipelines.writer._write_ledger", fail)
     with pytest.raises(OSError, match="full"):
-        write_file(str(tmp_path), 0, {"file": "_curate/ledger/x.parquet", "kind": "ledger"})
+        write_file(finished(str(tmp_path)), {"file": "_curate/ledger/x.parquet", "kind": "ledger"})
     assert not (tmp_path / "out").exists()
 
 
@@ -132,7 +138,7 @@ def test_end_of_a_run_without_rows_is_an_empty_list(tmp_path: Path) -> None:
     messages = [shard(tmp_path, 0, rows_of([]))]
     assert messages[0][0] == PLAN
     assert END != PLAN
-    run_rounds(messages, finish_rounds(str(tmp_path), 1, 1000))
+    run_rounds(messages, finish_rounds(finished(str(tmp_path)), 1000))
     (entry,) = json.loads((tmp_path / "written.json").read_text())
     assert (entry["rows"], set(entry["fates"].values())) == (0, {0})
     assert np.all([path.suffix != ".arrow" for path in (tmp_path / "out").rglob("*")])

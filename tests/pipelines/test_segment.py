@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 import pytest
@@ -8,16 +9,12 @@ from made_rows import PLACES, rows_of
 from pipelines.books import Books
 from pipelines.readers.reader import Bad, Chunk
 from pipelines.rows import ID, KEY, Columns, Rows
-from pipelines.segment import (
-    Segment,
-    SegmentRun,
-    differing,
-    named_columns,
-    segments_of,
-)
+from pipelines.segment import Segment, named_columns, segments_of
+from pipelines.segment_run import SegmentRun, differing
 from pipelines.shard import load_state, open_rows, read_ledger, read_schema
 from pipelines.steps import STEPS
-from pipelines.steps.corpus import VERDICT_SCHEMA, verdict_table
+from pipelines.steps.corpus import VERDICT_SCHEMA, Corpus, verdict_table
+from pipelines.steps.step import Chance, Step
 
 EXACT, WORDS = STEPS["exact_dedup"](), STEPS["word_count"](at_least=2)
 NORMALIZE = STEPS["normalize_text"]()
@@ -31,6 +28,62 @@ def test_recipes_are_cut_at_corpus_steps() -> None:
     assert [part.rewrites for part in parts] == [True, False, False, True]
     (only,) = segments_of(())
     assert (only.corpus, only.follows, only.rewrites) == (None, None, True)
+
+
+def test_segments_that_do_the_same_have_one_name() -> None:
+    def names(*steps: Step, seed: int = 0) -> list[str]:
+        return [segment.name for segment in segments_of(steps, seed)]
+
+    near, nearer, other = Redact(), Redact(boldness=0.5), Redact(shade="grey")
+    first, second, last = names(NORMALIZE, EXACT, near)
+    assert names(NORMALIZE, EXACT, nearer)[:2] == [first, second]
+    assert names(NORMALIZE, EXACT, nearer)[2] != last
+    assert names(NORMALIZE, EXACT, other)[0] == first
+    assert names(NORMALIZE, EXACT, other)[1] != second
+    assert names(EXACT, near)[0] != first
+    assert names(NORMALIZE, EXACT, near, seed=1)[0] != first
+
+
+class Redact(Corpus):
+    """Writes over the texts of the rows it has edits for."""
+
+    op: Literal["redact"] = "redact"
+    edits: ClassVar[bool] = True
+    after_sign: ClassVar[tuple[str, ...]] = ("boldness",)
+    boldness: float = 1.0
+    shade: str = "black"
+
+    def adds(self) -> tuple[str, ...]:
+        return ("_cut",)
+
+    def sign(self, rows: Rows, chance: Chance) -> pa.Table:
+        return pa.table({KEY: rows.keys})
+
+    def edit(self, rows: Rows, edits: pa.Table, chance: Chance) -> Rows:
+        if "poison" in rows.text.to_pylist():
+            raise ValueError("cannot edit this")
+        return rows.replace("text", edits["text"].combine_chunks()).replace(
+            "_cut", pa.array([1] * len(rows))
+        )
+
+
+def test_edits_change_the_rows_they_are_about(tmp_path: Path) -> None:
+    first, second = segments_of((Redact(), NORMALIZE))
+    rows = rows_of(["a", "b", "poison", "d"])
+    run_of(tmp_path, first, "a").start(chunks(rows, rows_of(["e"], 9)), present)
+    edits = pa.table({KEY: rows.keys[[2, 1]], "text": ["x", "B"]})
+    run = run_of(tmp_path, second)
+    state = run.resume(verdict_table(rows.keys[:1], "gone"), edits)
+    left = pa.concat_tables(
+        [r.table for r in open_rows(str(tmp_path), 3, second.name)], promote_options="permissive"
+    )
+    assert left.select(["text", "_cut"]).to_pydict() == {
+        "text": ["B", "d", "e"],
+        "_cut": [1, None, None],
+    }
+    (tally,) = [t for t in state.tallies if t.step == 1]
+    assert (tally.kept, tally.dropped, tally.quarantined, tally.edited) == (3, 1, 1, 1)
+    assert "_cut" in state.changed
 
 
 def present(names: list[str]) -> Columns:
@@ -55,7 +108,7 @@ def test_segment_writes_rows_records_and_figures(tmp_path: Path) -> None:
     assert state.rows == 3
     assert state.records == 2
     assert pa.concat_tables(run.signed)[KEY].to_pylist() == [0, 128, 640]
-    assert [rows.text.to_pylist() for rows in open_rows(str(tmp_path), 3, 0)] == [
+    assert [rows.text.to_pylist() for rows in open_rows(str(tmp_path), 3, first.name)] == [
         ["a b", "a b"],
         ["c"],
     ]
@@ -63,9 +116,11 @@ def test_segment_writes_rows_records_and_figures(tmp_path: Path) -> None:
     verdicts = verdict_table(rows_of(["x"], 1).keys, "duplicate")
     later = run_of(tmp_path, second)
     state = later.resume(verdicts)
-    assert [rows.ids.to_pylist() for rows in open_rows(str(tmp_path), 3, 1)] == [["a.jsonl#0"]]
+    assert [rows.ids.to_pylist() for rows in open_rows(str(tmp_path), 3, second.name)] == [
+        ["a.jsonl#0"]
+    ]
     assert state.alive is not None
-    assert state.parts == load_state(str(tmp_path), 3, 0).parts
+    assert state.parts == load_state(str(tmp_path), 3, first.name).parts
     tallies = {t.step: (t.entered, t.kept, t.dropped) for t in state.tallies}
     assert tallies == {2: (0, 2, 1), 3: (2, 1, 1)}
     ledger = read_ledger(state.ledger).to_pylist()
@@ -119,7 +174,10 @@ def test_attempts_share_no_file(tmp_path: Path) -> None:
         run_of(tmp_path, only, attempt).start(chunks(rows_of(["a"])), present)
     names = {path.name for path in (tmp_path / "shards/000000003").iterdir()}
     kinds = ("rows-0", "ledger", "sizes")
-    assert names == {"s0.json", *(f"s0-{a}-{kind}.arrow" for a in "ab" for kind in kinds)}
+    assert names == {
+        f"{only.name}.json",
+        *(f"{only.name}-{a}-{kind}.arrow" for a in "ab" for kind in kinds),
+    }
 
 
 def test_segment_cut_off_between_files_is_not_done(
@@ -127,12 +185,12 @@ def test_segment_cut_off_between_files_is_not_done(
 ) -> None:
     (only,) = segments_of(())
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.segment.save_state", lambda *_: 1 / 0)
+        patch.setattr("pipelines.segment_run.save_state", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run_of(tmp_path, only).start(chunks(rows_of(["a"])), present)
-    assert load_state(str(tmp_path), 3, 0) is None
+    assert load_state(str(tmp_path), 3, only.name) is None
     run_of(tmp_path, only, "b").start(chunks(rows_of(["a"])), present)
-    assert len(list(open_rows(str(tmp_path), 3, 0))) == 1
+    assert len(list(open_rows(str(tmp_path), 3, only.name))) == 1
 
 
 def test_empty_verdicts_keep_all_rows(tmp_path: Path) -> None:
