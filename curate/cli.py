@@ -111,6 +111,34 @@ def run(
 
 
 @main.command()
+@click.argument("recipe")
+@click.option("--rows", metavar="N", help="Plan for so many rows: 1000000, 1e9, 10M, 10B.")
+@click.option("--bytes", "total_bytes", metavar="SIZE", help="Or for so much content: 10TB.")
+@click.option("--row-bytes", metavar="SIZE", help="Content of a row, instead of the sample's: 2kB.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes of the local runner.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read only N rows.")
+@with_overrides
+@click.option("--sweep", metavar="OPTION=VALUES", help="Try values: near_dedup.similarity=0.7..0.9.")
+@click.option("--cache", metavar="DIR", help="Of --sweep: keep rows and signatures there.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def plan(recipe: str, overrides: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Tell what RECIPE would read, do and cost, without running it.
+
+    Reads the first rows of the input. Time, memory and shuffle come from a cost model fitted to
+    measured runs. With --sweep the steps up to that one do run, once for each value, and the rows
+    each value drops are counted: `--sweep near_dedup.similarity=0.7..0.95:0.05` (first, last,
+    step) or `=0.7,0.8,0.9`.
+    """
+    from curate.plan_command import plan_lines, sweep_lines
+
+    with progress() as tell:
+        tell("reading the first rows")
+        command = plan_lines if given["sweep"] is None else sweep_lines
+        said = command(recipe, overrides, as_json, tell, **given)
+    click.echo(said, nl=False)
+
+
+@main.command()
 @click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...")
 @with_overrides
 def validate(recipes: tuple[str, ...], overrides: tuple[str, ...]) -> None:
@@ -183,6 +211,28 @@ def explain(out: Path, row_id: str, as_json: bool) -> None:
         click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
     else:
         click.echo("\n".join(found.lines()))
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--step", type=click.IntRange(min=1), help="Only the clusters of step number STEP.")
+@click.option("--to", type=click.Path(path_type=Path), help="Write all members: .parquet or .csv.")
+def clusters(out: Path, step: int | None, to: Path | None) -> None:
+    """Show the clusters of duplicates in the output OUT: who was dropped for whom.
+
+    With --to, every member is written with its similarity to the row that was kept.
+    """
+    from rich.console import Console
+
+    from curate.clusters import clusters_of, summary, write_clusters
+    from curate.explain import open_ledger
+    from curate.terminal import print_clusters
+
+    members = clusters_of((batch.to_table() for batch in open_ledger(out).get_fragments()), step)
+    print_clusters(summary(members), Console())
+    if to is not None:
+        write_clusters(members, to)
+        click.echo(f"{len(members):,} members  {to}")
 
 
 @main.command()

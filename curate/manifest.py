@@ -12,9 +12,11 @@ from typing import Any
 from curate.accounting import causes
 from curate.recipe import Recipe
 from pipelines.account import balance
+from pipelines.earlier import keys_folder, signing_options
 from pipelines.features import features_in
 from pipelines.plan import ReadPlan
 from pipelines.shard import read_schema
+from pipelines.steps.corpus import Corpus
 
 DISTRIBUTION = "curate-proof"
 
@@ -60,7 +62,8 @@ def build_manifest(
         "steps": steps,
         "dropped_by_reason": dict(sorted(dropped.items())),
         "shards": [w for w in written if not w["file"].startswith("_curate/")],
-        "ledger": [w for w in written if w["file"].startswith("_curate/")],
+        "ledger": [w for w in written if w["file"].startswith("_curate/ledger/")],
+        **_keys(recipe, written),
         "columns": summary["columns"],
         "features": features_in(read_schema(summary["schema"])),
         "profile": {"before": summary["before"], "after": summary["after"]},
@@ -79,6 +82,17 @@ def build_manifest(
         "versions": versions(),
         "seconds": round(time.perf_counter() - about.started, 3),
     }
+
+
+def _keys(recipe: Recipe, written: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what dedup steps stored for later runs, and by which options; nothing if nothing."""
+    found = []
+    for number, step in enumerate(recipe.steps, start=1):
+        if recipe.write.keys and isinstance(step, Corpus) and step.stores:
+            mine = [w for w in written if w["file"].startswith(f"{keys_folder(number, step)}/")]
+            about = {"step": number, "op": step.op, "options": signing_options(step)}
+            found.append({**about, "files": mine})
+    return {"keys": found} if found else {}
 
 
 def versions() -> dict[str, str]:

@@ -89,6 +89,9 @@ class Write(Section):
     """Target size of a shard: bytes, or a text such as 256MB or 256MiB."""
     overwrite: bool = False
     """Replace an output that is already there; without it such a run is refused."""
+    keys: bool = False
+    """Also store what dedup steps compare rows by, so that a later delivery can be held `against`
+    this output without its rows: some 50 bytes a row for exact_dedup, 4 a word for near_dedup."""
 
 
 class Prove(Section):

@@ -21,8 +21,10 @@ from curate.recipe import Recipe, quarantine_budget, recipe_yaml
 from curate.report import render_report
 from pipelines import engine, files
 from pipelines.account import Unbalanced
+from pipelines.earlier import key_files
 from pipelines.plan import TASK_BYTES, ReadPlan, fetch, make_plan
 from pipelines.spool import PLAN_FILE, SPOOL_BYTES, task_of
+from pipelines.steps.corpus import Corpus, earlier_list
 
 CULPRITS = 5
 """Quarantined rows named when there are too many."""
@@ -83,6 +85,7 @@ def run_recipe(
     tell("listing the input")
     runner = runner or recipe.run.runner
     plan, workers = _plan(recipe, runner, workers, limit)
+    earlier = _earlier(recipe)
     work = _work_folder(out, recipe, plan)
     cache = cache or recipe.run.cache
     shelf = f"{_absolute(cache)}/{_digest(_input(recipe, plan))}" if cache else work
@@ -91,11 +94,16 @@ def run_recipe(
     _make_folder(work, f"write.path {recipe.write.path}")
     _make_folder(shelf, f"cache {cache}")
     plan.save(f"{shelf}/{PLAN_FILE}")
+    for number, keys in earlier.items():
+        listed = json.dumps([path for path, _ in keys]).encode()
+        files.write_bytes_atomically(earlier_list(work, number), listed)
     job = engine.Job(
         read=recipe.read,
         steps=recipe.steps,
         seed=recipe.seed,
         work=work,
+        store_keys=recipe.write.keys,
+        earlier=tuple((number, len(keys)) for number, keys in earlier.items()),
         cache=shelf if cache else "",
         tasks=len(plan.tasks),
         spools=any(task.spool for task in plan.tasks),
@@ -153,9 +161,21 @@ def _work_folder(out: str, recipe: Recipe, plan: ReadPlan) -> str:
     return f"{folder}/.{name}.work-{digest}"
 
 
+def _earlier(recipe: Recipe) -> dict[int, list[tuple[str, str]]]:
+    """Return, by number of the step, the files of keys of earlier runs and their sha256."""
+    found = {}
+    for number, step in enumerate(recipe.steps, start=1):
+        runs = getattr(step, "against", ())
+        if isinstance(step, Corpus) and runs:
+            found[number] = key_files([_absolute(run) for run in runs], step)
+    return found
+
+
 def _input(recipe: Recipe, plan: ReadPlan) -> dict[str, Any]:
     """Return what decides the rows that enter the first step, and by which code."""
     return {
+        "keys": recipe.write.keys,
+        "earlier": [sha for keys in _earlier(recipe).values() for _, sha in keys],
         "recipe": recipe.model_dump(mode="json", include={"seed", "read"}),
         "required": required_roles(recipe),
         "input": plan.fingerprint,

@@ -9,12 +9,8 @@ the steps of the recipe and never with the files of the input: tasks lie in a pl
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -22,6 +18,7 @@ import pyarrow as pa
 
 from pipelines import files
 from pipelines.books import Books
+from pipelines.earlier import earlier_home, earlier_part, keys_folder
 from pipelines.faults import raised_by_us
 from pipelines.finish import finish_rounds, report_shard
 from pipelines.mail import (
@@ -37,11 +34,12 @@ from pipelines.mail import (
     message,
 )
 from pipelines.readers import Read
+from pipelines.runners import engine_of, quiet_logs, workers_log
 from pipelines.segment import Segment, segments_of
 from pipelines.segment_run import SegmentRun
 from pipelines.shard import load_state
 from pipelines.spool import places_of, read_shard, shard_number, spool_round
-from pipelines.steps.corpus import EDIT, VERDICT, VERDICT_SCHEMA, Corpus, Site
+from pipelines.steps.corpus import EDIT, VERDICT, VERDICT_SCHEMA, Site
 from pipelines.steps.step import Chance, Step
 from pipelines.writer import Finished
 
@@ -66,6 +64,10 @@ class Job:
     shard_bytes: int
     shards: int = 0
     """About how many working shards there will be, where that is more than tasks."""
+    store_keys: bool = False
+    """Whether dedup steps store keys for later runs."""
+    earlier: tuple[tuple[int, int], ...] = ()
+    """Number of a step and of the files of keys of earlier runs it is held against."""
     cache: str = ""
     """Folder of the plan and the shards where other runs may use them; empty: they are in `work`.
     Then signatures are kept too."""
@@ -98,22 +100,39 @@ def rounds_of(job: Job) -> list[tuple[str, Round, int | None]]:
             for i, part in enumerate(step.rounds(site), start=1):
                 rounds.append((f"step {number} {step.op} {i}", part, number))
     names = ("plan", "write", "end")
-    finished = Finished(job.work, job.shelf, segments[-1].name)
+    stored = tuple(
+        (segment.name, keys_folder(*segment.corpus))
+        for segment in segments
+        if job.store_keys and segment.corpus is not None and segment.corpus[1].stores
+    )
+    finished = Finished(job.work, job.shelf, segments[-1].name, stored)
     finish = finish_rounds(finished, job.shard_bytes)
     return rounds + [(name, part, None) for name, part in zip(names, finish, strict=True)]
 
 
-def first_messages(tasks: int) -> Iterator[Message]:
-    """Post every read task to the shard that will hold its rows."""
+def first_messages(tasks: int, earlier: Sequence[tuple[int, int]] = ()) -> Iterator[Message]:
+    """Post every read task to the shard that will hold its rows, and every file of earlier keys."""
     for number in range(tasks):
         yield message(home(shard_number(number)), TASK)
+    for step, count in earlier:
+        for part in range(count):
+            yield message(home(earlier_home(part)), _recalled(step))
+
+
+def _recalled(step: int) -> str:
+    """Return the kind of the messages that have a file of earlier keys posted for a step."""
+    return f"earlier {step}"
 
 
 def _segment_round(job: Job, segment: Segment, earlier: Sequence[str]) -> Round:
     def solve(address: str, mail: Mail) -> Iterator[Message]:
         number = home_number(address)
+        if number < 0:
+            yield from _recall(job, segment, number)
+            return
         books = Books(places_of(job.shelf, number, job.read))
-        run = SegmentRun(job.shelf, number, segment, job.seed, books, keep_signed=bool(job.cache))
+        run = SegmentRun(job.shelf, number, segment, job.seed, books)
+        run.keep_signed, run.store_keys = bool(job.cache), job.store_keys
         state = load_state(job.shelf, number, segment.name)
         if state is not None:  # done by an earlier attempt or run: only sign again
             run.sign_again(state)
@@ -126,21 +145,31 @@ def _segment_round(job: Job, segment: Segment, earlier: Sequence[str]) -> Round:
             yield report_shard(job.shelf, number, earlier, state)
             return
         if run.signed:
-            yield from _sent(segment.corpus, pa.concat_tables(run.signed), number, job.spread)
+            step, signed = segment.corpus[1], pa.concat_tables(run.signed)
+            yield from _posted(segment.corpus[0], lambda: step.send(signed, number, job.spread))
         yield message(address, HERE)
 
-    return Round((TASK,) if segment.index == 0 else (HERE, VERDICT, EDIT), solve)
+    takes = (TASK,) if segment.index == 0 else (HERE, VERDICT, EDIT)
+    earlier_too = (_recalled(segment.corpus[0]),) if segment.corpus else ()
+    return Round((*takes, *earlier_too), solve)
 
 
-def _sent(
-    corpus: tuple[int, Corpus], signed: pa.Table, number: int, spread: int
-) -> Iterator[Message]:
-    """Yield what a step posts of the signatures of one shard, and what that cost."""
+def _recall(job: Job, segment: Segment, number: int) -> Iterator[Message]:
+    """Post one file of keys of earlier runs."""
+    assert segment.corpus is not None
+    step, corpus = segment.corpus
+    part = earlier_part(number)
+    stored = Site(job.work, segment.name, Chance(job.seed, step)).earlier(part)
+    yield from _posted(step, lambda: corpus.recall(stored, part, job.spread))
+
+
+def _posted(step: int, post: Callable[[], Iterable[Message]]) -> Iterator[Message]:
+    """Yield what a step posts before its first round, and what that cost."""
     start = perf_counter()
-    messages = list(corpus[1].send(signed, number, spread))
+    messages = list(post())
     seconds = perf_counter() - start
     yield from messages
-    yield from _spent(corpus[0], seconds, sum(len(payload) for _, payload in messages))
+    yield from _spent(step, seconds, sum(len(payload) for _, payload in messages))
 
 
 def _spent(step: int, seconds: float, shuffled: int) -> Iterator[Message]:
@@ -156,7 +185,8 @@ def build(pipeline: Any, job: Job) -> Any:
 
     element = tuple[str, bytes]
     start = pipeline | "start" >> beam.Create([job.tasks])
-    mail = start | "post tasks" >> beam.FlatMap(first_messages).with_output_types(element)
+    post = beam.FlatMap(first_messages, job.earlier)
+    mail = start | "post tasks" >> post.with_output_types(element)
     for name, part, step in rounds_of(job):
         grouped = mail | f"{name}: meet" >> beam.GroupByKey()
         solve = beam.FlatMapTuple(Watched(part, job.work, step)).with_output_types(element)
@@ -186,9 +216,9 @@ def run(job: Job, runner: str, workers: int, options: Sequence[str] = ()) -> Non
         runner == "dask" or (runner == "local" and workers > 1)
     )
     with (
-        _workers_log(f"{job.work}/workers.log") if chatty else contextlib.nullcontext(),
-        _quiet_logs(),
-        _engine(runner, workers, options) as (engine, pipeline_options),
+        workers_log(f"{job.work}/workers.log") if chatty else contextlib.nullcontext(),
+        quiet_logs(),
+        engine_of(runner, workers, options) as (engine, pipeline_options),
     ):
         import apache_beam as beam
 
@@ -233,81 +263,3 @@ class Watched:
 
 def _failure(work: str) -> str:
     return f"{work}/failure.txt"
-
-
-@contextlib.contextmanager
-def _workers_log(path: str) -> Iterator[None]:
-    """Send what worker processes print to a file; our own messages keep the terminal."""
-    kept = os.dup(2)
-    with Path(path).open("ab") as log, os.fdopen(kept, "w") as terminal:
-        before = sys.stderr
-        os.dup2(log.fileno(), 2)
-        sys.stderr = terminal
-        try:
-            yield
-        finally:
-            sys.stderr = before
-            terminal.flush()
-            os.dup2(kept, 2)
-
-
-@contextlib.contextmanager
-def _quiet_logs() -> Iterator[None]:
-    """Keep the chatter of Beam and Dask off the terminal."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    chatty = ("apache_beam", "distributed")
-    levels = {name: logging.getLogger(name).level for name in chatty}
-    for name in chatty:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what is raised reaches us anyway
-    try:
-        yield
-    finally:
-        root.setLevel(level)
-        for name in chatty:
-            logging.getLogger(name).setLevel(levels[name])
-
-
-@contextlib.contextmanager
-def _engine(runner: str, workers: int, options: Sequence[str]) -> Iterator[tuple[Any, Any]]:
-    """Yield a Beam runner and its options."""
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    if runner == "local":
-        # Beam's DirectRunner first tries to fetch a Go binary; this is what it falls back to.
-        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
-        own = [
-            f"--direct_num_workers={workers}",
-            "--direct_running_mode=multi_processing",
-            "--default_sdk_harness_log_level=CRITICAL",
-        ]
-        yield FnApiRunner(), PipelineOptions([*(own if workers > 1 else []), *options])
-    elif runner == "dask":
-        with _dask_address(workers, options) as address:
-            from apache_beam.runners.dask.dask_runner import DaskRunner
-
-            yield DaskRunner(), PipelineOptions([*address, *options])
-    else:
-        names = {"flink": "FlinkRunner", "spark": "SparkRunner", "dataflow": "DataflowRunner"}
-        yield names.get(runner, runner), PipelineOptions(list(options))
-
-
-@contextlib.contextmanager
-def _dask_address(workers: int, options: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the option naming a Dask cluster: the one asked for, or one of local processes."""
-    if any(option.startswith("--dask_client_address") for option in options):
-        yield []
-        return
-    from distributed import LocalCluster
-
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # its import sets its own
-    with LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=True,
-        scheduler_kwargs={"dashboard": False},
-        silence_logs=logging.ERROR,
-    ) as cluster:
-        yield [f"--dask_client_address={cluster.scheduler_address}"]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import files
-from pipelines.layout import LEDGER_ROWS, OutputSchema, plan_schema, sizes_of
+from pipelines.layout import KEY_ROWS, LEDGER_ROWS, OutputSchema, plan_schema, sizes_of
 from pipelines.ledger import Tally
 from pipelines.mail import MEASURE, NOTE, PLAN, SPENT, Mail, Message, Round, message
 from pipelines.profile import Profile
@@ -46,6 +46,7 @@ def report_shard(shelf: str, number: int, earlier: Sequence[str], state: State) 
         state: at the end of the last.
     """
     states = [*(done_state(shelf, number, segment) for segment in earlier), state]
+    stored = {name: one.stored_rows for name, one in zip(earlier, states, strict=False)}
     tallies: dict[int, Tally] = {}
     before, after = Profile(), Profile()
     for one in states:
@@ -57,6 +58,7 @@ def report_shard(shelf: str, number: int, earlier: Sequence[str], state: State) 
         "splits": _splits(state.sizes),
         "sizes": state.sizes,
         "ledger": state.records,
+        "stored": {name: rows for name, rows in stored.items() if rows},
         "read": states[0].schemas,
         "missing": states[0].missing,
         "left": list(dict.fromkeys(write_schema(part_schema(part)) for part in state.parts)),
@@ -150,6 +152,8 @@ def plan_output(finished: Finished, mail: Mail, shard_bytes: int) -> Iterator[Me
         "classes": output.classes,
     }
     orders = [*_data_orders(shards, shard_bytes, common), *_ledger_orders(shards)]
+    for segment, folder in finished.stored:
+        orders += _key_orders(shards, segment, folder)
     summary = {
         **common,
         "shards": [shard["number"] for shard in shards],
@@ -219,15 +223,36 @@ def _data_orders(
 
 
 def _ledger_orders(shards: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    start, pieces = 0, []
-    for shard in shards:
-        pieces.append((shard["number"], start, start + shard["ledger"]))
-        start += shard["ledger"]
-    total = max(1, -(-start // LEDGER_ROWS))
-    for i in range(total):
-        mine = [p for p in pieces if p[1] < (i + 1) * LEDGER_ROWS and p[2] > i * LEDGER_ROWS]
+    counts = [(shard["number"], shard["ledger"]) for shard in shards]
+    for i, total, pieces in _fixed(counts, LEDGER_ROWS):
         name = f"_curate/ledger/part-{i:05d}-of-{total:05d}.parquet"
-        yield {"file": name, "kind": "ledger", "index": i, "pieces": mine}
+        yield {"file": name, "kind": "ledger", "index": i, "pieces": pieces}
+
+
+def _key_orders(
+    shards: list[dict[str, Any]], segment: str, folder: str
+) -> Iterator[dict[str, Any]]:
+    """Cut the keys that one step stored into files of a fixed number of rows."""
+    counts = [(shard["number"], shard["stored"].get(segment, 0)) for shard in shards]
+    for i, total, pieces in _fixed(counts, KEY_ROWS):
+        name = f"{folder}/part-{i:05d}-of-{total:05d}.parquet"
+        yield {"file": name, "kind": "keys", "index": i, "pieces": pieces, "segment": segment}
+
+
+def _fixed(
+    counts: list[tuple[int, int]], rows: int
+) -> Iterator[tuple[int, int, list[tuple[int, int, int]]]]:
+    """Yield (number of the file, files, pieces) for files of `rows` rows over all shards.
+
+    A piece is (number of the shard, its first row, the row behind its last), counted over all.
+    """
+    start, pieces = 0, []
+    for number, count in counts:
+        pieces.append((number, start, start + count))
+        start += count
+    total = max(1, -(-start // rows))
+    for i in range(total):
+        yield i, total, [p for p in pieces if p[1] < (i + 1) * rows and p[2] > i * rows]
 
 
 def _json_table(value: dict[str, Any]) -> pa.Table:

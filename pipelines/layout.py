@@ -24,6 +24,8 @@ from pipelines.rows import DEFAULT_SPLIT, ID, KEY, SPLIT, Columns, Rows
 
 LEDGER_ROWS = 1_000_000
 """Records a ledger file."""
+KEY_ROWS = 100_000
+"""Rows a file of the keys that a dedup step stores."""
 
 Sizes = npt.NDArray[np.int64]
 

@@ -52,6 +52,8 @@ class SegmentRun:
     sizes: list[pa.Table] = field(default_factory=list)
     keep_signed: bool = False
     """Whether signatures are written, for other runs that share the folder."""
+    store_keys: bool = False
+    """Whether dedup steps store keys, for later runs that are held against this one."""
     attempt: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     """Part of the names of all files this run writes."""
 
@@ -162,15 +164,17 @@ class SegmentRun:
         """Pass all batches through the steps and write what is left of them."""
         alive = [np.empty(0, np.int64)]
         state = State(self.columns)
-        with PartsWriter(self._path("rows")) as writer:
+        with PartsWriter(self._path("rows")) as writer, PartsWriter(self._path("keys")) as keys:
             for rows in batches:
                 left = self._leave(self._apply(rows))
                 state.rows += len(left)
+                if self.store_keys and len(left):
+                    state.stored_rows += self._store(left, keys)
                 if self.segment.rewrites:
                     writer.write(left.table)
                 else:
                     alive.append(left.keys)
-        state.columns, state.parts = self.columns, writer.parts
+        state.columns, state.parts, state.stored = self.columns, writer.parts, keys.parts
         if previous is not None and not self.segment.rewrites:
             state.parts = previous.parts
             keys = pa.table({KEY: np.concatenate(alive)})
@@ -208,6 +212,15 @@ class SegmentRun:
         if signed is not None:
             self.signed.append(signed)
         return rows
+
+    def _store(self, rows: Rows, keys: PartsWriter) -> int:
+        """Write what later runs need to be held against these rows; returns how many."""
+        if self.segment.corpus is None or not self.segment.corpus[1].stores:
+            return 0
+        number, step = self.segment.corpus
+        with self.books.timed(self.books.tally(number, step.op)):
+            keys.write(step.stored(rows, Chance(self.seed, number)))
+        return len(rows)
 
     def sign_again(self, state: State) -> None:
         """Bring back the signatures of a segment that is done."""

@@ -43,6 +43,9 @@ class State:
     rows: int = 0
     signed: str | None = None
     """File of the signatures for the corpus step that follows, where they are kept."""
+    stored: list[str] = field(default_factory=list)
+    """Files of the keys that the corpus step that follows stores for later runs."""
+    stored_rows: int = 0
     sizes: list[str] = field(default_factory=list)
     """Files of the key, split and bytes of each row; in the last segment."""
     ledger: list[str] = field(default_factory=list)

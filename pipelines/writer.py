@@ -13,10 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import files
-from pipelines.layout import LEDGER_ROWS, OutputSchema, assign
+from pipelines.layout import KEY_ROWS, LEDGER_ROWS, OutputSchema, assign
 from pipelines.ledger import LEDGER_SCHEMA, fates_of
 from pipelines.rows import Columns, whole
-from pipelines.shard import done_state, open_rows, read_ledger, read_schema, read_table
+from pipelines.shard import (
+    done_state,
+    open_rows,
+    read_ledger,
+    read_parts,
+    read_schema,
+    read_table,
+)
 
 ROWS_A_BATCH = 1000
 """Rows a record batch of the output, as `datasets` writes them."""
@@ -47,6 +54,8 @@ class Finished:
     """Folder of the working shards: that of the run, or one that runs share."""
     segment: str
     """Name of the last segment."""
+    stored: tuple[tuple[str, str], ...] = ()
+    """Names of the segments whose corpus steps stored keys, and the output folder of each."""
 
 
 def write_file(finished: Finished, order: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +64,7 @@ def write_file(finished: Finished, order: dict[str, Any]) -> dict[str, Any]:
     temporary = f"{work}/writing/{uuid.uuid4().hex}"
     with files.open_output(temporary) as raw:
         sink = _Hashed(raw)
-        write = _write_data if order["kind"] == "data" else _write_ledger
+        write = {"data": _write_data, "ledger": _write_ledger, "keys": _write_keys}[order["kind"]]
         about = write(finished, order, sink)
     folder, _, _ = name.rpartition("/")
     files.make_dirs(f"{work}/out/{folder}")
@@ -116,6 +125,19 @@ def _without_residue(values: pa.Array) -> pa.Array:
     children = [_without_residue(child) for child in values.flatten()]
     nulls = values.is_null()
     return pa.StructArray.from_arrays(children, fields=list(values.type), mask=nulls)
+
+
+def _write_keys(finished: Finished, order: dict[str, Any], sink: _Hashed) -> dict[str, Any]:
+    """Write one file of the keys that a dedup step stored."""
+    first, last = order["index"] * KEY_ROWS, (order["index"] + 1) * KEY_ROWS
+    parts = []
+    for number, start, _ in order["pieces"]:
+        for table in read_parts(done_state(finished.shelf, number, order["segment"]).stored):
+            parts.append(table.slice(max(0, first - start), max(0, last - max(start, first))))
+            start += len(table)
+    table = pa.concat_tables(parts).combine_chunks()
+    pq.write_table(table, pa.PythonFile(sink, "w"), compression="zstd")
+    return {"rows": len(table)}
 
 
 def _write_ledger(finished: Finished, order: dict[str, Any], sink: _Hashed) -> dict[str, Any]:

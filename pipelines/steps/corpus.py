@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -21,7 +22,7 @@ VERDICT = "verdict"
 """Kind of the messages that tell a shard which of its rows are dropped."""
 
 EDIT = "edit"
-"""Kind of the messages that tell a shard how to change rows it keeps; the first column is `_key`."""
+"""Kind of the messages that say how to change rows that are kept; the first column is `_key`."""
 
 WHOLE = "whole corpus"
 """Address where everything meets: only for what stays small, such as edges and samples."""
@@ -36,6 +37,11 @@ VERDICT_SCHEMA = pa.schema(
         ("detail", pa.string()),
     ]
 )
+
+
+def earlier_list(work: str, step: int) -> str:
+    """Return the path of the list of the files of keys that step number `step` is held against."""
+    return f"{work}/earlier-{step}.json"
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,13 @@ class Site:
         )
 
         return open_rows(self.shelf or self.work, number, self.segment, keys)
+
+    def earlier(self, part: int) -> pa.Table:
+        """Return what earlier runs stored in file number `part`."""
+        from pipelines.earlier import read_keys  # late to avoid a ring
+
+        paths = json.loads(files.read_bytes(earlier_list(self.work, self.chance.step)))
+        return read_keys(paths[part])
 
     def store(self, name: str, **arrays: npt.NDArray[Any]) -> str:
         """Write arrays that every shard needs to one file; returns its path.
@@ -88,6 +101,8 @@ class Corpus(Step):
     """Options that `sign` does not look at: runs that differ only in them share signatures."""
     edits: ClassVar[bool] = False
     """Whether the step changes rows."""
+    stores: ClassVar[bool] = False
+    """Whether the step can compare rows with those of an earlier run: `stored` and `recall`."""
 
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:
         """Return the small columns this step needs of each row; the first is `_key`."""
@@ -99,6 +114,17 @@ class Corpus(Step):
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
         """Return the rounds that turn signatures into verdicts."""
+        raise NotImplementedError
+
+    def stored(self, rows: Rows, chance: Chance) -> pa.Table:
+        """Return what a later run needs to compare each row: the id and the step's own columns."""
+        raise NotImplementedError
+
+    def recall(self, stored: pa.Table, part: int, shards: int) -> Iterable[Message]:
+        """Post the rows of file number `part` of earlier runs, as `send` posts signatures.
+
+        Their keys and their home are negative (`pipelines.earlier`); about `shards` shards post.
+        """
         raise NotImplementedError
 
     def in_words(self, measured: Mapping[str, float]) -> str:
@@ -145,6 +171,11 @@ def verdict_table(
 
 
 def send_home(verdicts: pa.Table, homes: npt.NDArray[np.int64]) -> Iterator[Message]:
-    """Post verdicts to the shards where their rows live; `homes` is one number a verdict."""
+    """Post verdicts to the shards where their rows live; `homes` is one number a verdict.
+
+    Rows of earlier runs live at negative numbers: there is nothing to decide on them.
+    """
+    if (homes < 0).any():
+        verdicts, homes = verdicts.filter(pa.array(homes >= 0)), homes[homes >= 0]
     for address, table in scatter(verdicts, homes, home):
         yield message(address, VERDICT, table)

@@ -1,0 +1,89 @@
+"""Beam runners by name, and what keeps them quiet."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def workers_log(path: str) -> Iterator[None]:
+    """Send what worker processes print to a file; our own messages keep the terminal."""
+    kept = os.dup(2)
+    with Path(path).open("ab") as log, os.fdopen(kept, "w") as terminal:
+        before = sys.stderr
+        os.dup2(log.fileno(), 2)
+        sys.stderr = terminal
+        try:
+            yield
+        finally:
+            sys.stderr = before
+            terminal.flush()
+            os.dup2(kept, 2)
+
+
+@contextlib.contextmanager
+def quiet_logs() -> Iterator[None]:
+    """Keep the chatter of Beam and Dask off the terminal."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    chatty = ("apache_beam", "distributed")
+    levels = {name: logging.getLogger(name).level for name in chatty}
+    for name in chatty:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what is raised reaches us anyway
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for name in chatty:
+            logging.getLogger(name).setLevel(levels[name])
+
+
+@contextlib.contextmanager
+def engine_of(runner: str, workers: int, options: Sequence[str]) -> Iterator[tuple[Any, Any]]:
+    """Yield a Beam runner and its options."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    if runner == "local":
+        # Beam's DirectRunner first tries to fetch a Go binary; this is what it falls back to.
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+        own = [
+            f"--direct_num_workers={workers}",
+            "--direct_running_mode=multi_processing",
+            "--default_sdk_harness_log_level=CRITICAL",
+        ]
+        yield FnApiRunner(), PipelineOptions([*(own if workers > 1 else []), *options])
+    elif runner == "dask":
+        with _dask_address(workers, options) as address:
+            from apache_beam.runners.dask.dask_runner import DaskRunner
+
+            yield DaskRunner(), PipelineOptions([*address, *options])
+    else:
+        names = {"flink": "FlinkRunner", "spark": "SparkRunner", "dataflow": "DataflowRunner"}
+        yield names.get(runner, runner), PipelineOptions(list(options))
+
+
+@contextlib.contextmanager
+def _dask_address(workers: int, options: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the option naming a Dask cluster: the one asked for, or one of local processes."""
+    if any(option.startswith("--dask_client_address") for option in options):
+        yield []
+        return
+    from distributed import LocalCluster
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # its import sets its own
+    with LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        scheduler_kwargs={"dashboard": False},
+        silence_logs=logging.ERROR,
+    ) as cluster:
+        yield [f"--dask_client_address={cluster.scheduler_address}"]

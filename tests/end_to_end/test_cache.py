@@ -1,0 +1,80 @@
+"""Runs on the same input share what they have in common, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.run import run_recipe
+from pipelines import segment_run
+from pipelines.steps import STEPS
+
+Make = Callable[..., Any]
+NEAR = STEPS["near_dedup"]
+
+
+@pytest.fixture
+def source(lines: Make) -> dict[str, Any]:
+    """Two files of texts, near-duplicates of several similarities among them."""
+    words = [f"w{i}" for i in range(60)]
+    texts = [" ".join(words[i % 7 :] + [f"x{j}" for j in range(i)]) for i in range(30)]
+    for name in "ab":
+        path = lines(f"in/{name}.jsonl", [{"text": f"{text} {name}"} for text in texts])
+    return {"format": "jsonl", "path": str(path.parent)}
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is run of segments and signed, in order."""
+    done: list[str] = []
+    run, sign = segment_run.SegmentRun._run, segment_run.SegmentRun.sign
+
+    def counted_run(self: segment_run.SegmentRun, *args: Any) -> Any:
+        done.append(f"run {self.segment.index}")
+        return run(self, *args)
+
+    def counted_sign(self: segment_run.SegmentRun, *args: Any) -> Any:
+        done.append("sign")
+        return sign(self, *args)
+
+    monkeypatch.setattr(segment_run.SegmentRun, "_run", counted_run)
+    monkeypatch.setattr(segment_run.SegmentRun, "sign", counted_sign)
+    return done
+
+
+def test_another_threshold_signs_nothing_again(
+    recipe: Make, source: dict[str, Any], work: list[str], tmp_path: Path
+) -> None:
+    cache = str(tmp_path / "cache")
+
+    def run(similarity: float, shingle: int = 5, **options: Any) -> dict[str, Any]:
+        work.clear()
+        steps = [STEPS["normalize_text"](), NEAR(similarity=similarity, shingle=shingle)]
+        manifest = run_recipe(recipe(source, steps), overwrite=True, **options).manifest
+        return {name: manifest[name] for name in ("rows", "shards", "ledger")}
+
+    first = run(0.8, cache=cache)
+    assert "sign" in work
+    second = run(0.6, cache=cache)
+    assert set(work) == {"run 1"}
+    assert second["rows"]["kept"] < first["rows"]["kept"]
+    assert run(0.8, cache=cache) == first
+    assert work == []  # even the last segment is there
+    run(0.8, shingle=3, cache=cache)
+    assert "sign" in work
+    assert run(0.6) == second
+    assert "sign" in work
+
+
+def test_cache_holds_for_one_input_only(
+    recipe: Make, source: dict[str, Any], work: list[str], lines: Make, tmp_path: Path
+) -> None:
+    given = recipe(source, [NEAR()], run={"cache": str(tmp_path / "cache")})
+    before = run_recipe(given).manifest["rows"]["in"]
+    lines("in/c.jsonl", [{"text": "one more"}])
+    work.clear()
+    assert run_recipe(given, overwrite=True).manifest["rows"]["in"] == before + 1
+    assert "sign" in work
