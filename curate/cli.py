@@ -118,7 +118,9 @@ def run(
 @click.option("--workers", type=click.IntRange(min=1), help="Processes of the local runner.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read only N rows.")
 @with_overrides
-@click.option("--sweep", metavar="OPTION=VALUES", help="Try values: near_dedup.similarity=0.7..0.9.")
+@click.option(
+    "--sweep", metavar="OPTION=VALUES", help="Try values: near_dedup.similarity=0.7..0.9."
+)
 @click.option("--cache", metavar="DIR", help="Of --sweep: keep rows and signatures there.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def plan(recipe: str, overrides: tuple[str, ...], as_json: bool, **given: Any) -> None:
@@ -218,9 +220,9 @@ def explain(out: Path, row_id: str, as_json: bool) -> None:
 @click.option("--step", type=click.IntRange(min=1), help="Only the clusters of step number STEP.")
 @click.option("--to", type=click.Path(path_type=Path), help="Write all members: .parquet or .csv.")
 def clusters(out: Path, step: int | None, to: Path | None) -> None:
-    """Show the clusters of duplicates in the output OUT: who was dropped for whom.
+    """Show the clusters of duplicates in the output OUT.
 
-    With --to, every member is written with its similarity to the row that was kept.
+    Who was dropped for whom; --to writes every member with its similarity to the kept row.
     """
     from rich.console import Console
 

@@ -13,8 +13,7 @@ from pydantic import TypeAdapter
 from curate.recipe import Recipe, Write, load_recipe
 from curate.report import with_proof
 from curate.run import run_recipe
-from pipelines import files
-from pipelines.readers import Read
+from pipelines.readers import Read, guess_format
 
 PROOF = ".proof"
 """The proof of the output `out` lies in `out.proof`, beside it: replacing an output must not erase
@@ -27,16 +26,6 @@ BUDGET = 0.5
 """Share of rows that may be quarantined where no recipe says so."""
 
 Tell = Callable[[str], None]
-
-_FORMATS = {
-    "jsonl": (".jsonl", ".ndjson", ".json"),
-    "csv": (".csv", ".tsv"),
-    "parquet": (".parquet",),
-    "arrow": (".arrow", ".feather"),
-    "images": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"),
-    "text": (".txt", ".md"),
-}
-_COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 
 
 @dataclass(frozen=True)
@@ -173,23 +162,6 @@ def _read(path: str, given: str | None, names: dict[str, str | None]) -> Any:
     fixed = {"images": ("text", "image", "label"), "text": ("text", "image")}.get(found, ())
     values |= {role: name for role, name in names.items() if name and role not in fixed}
     return TypeAdapter(Read).validate_python(values)
-
-
-def guess_format(path: str) -> str:
-    """Return the format of a file, or of the first file in a folder that has a known one.
-
-    Raises:
-        ValueError: no file name tells.
-    """
-    for file in files.list_files(path):
-        name = file.path.lower()
-        for ending in _COMPRESSED:
-            name = name.removesuffix(ending)
-        for found, endings in _FORMATS.items():
-            if name.endswith(endings):
-                return found
-    known = ", ".join(ending for endings in _FORMATS.values() for ending in endings)
-    raise ValueError(f"{path}: no file name tells the format; known endings: {known}")
 
 
 def _add_to_report(out: Path, place: Path) -> None:

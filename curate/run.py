@@ -175,6 +175,12 @@ def _input(recipe: Recipe, plan: ReadPlan) -> dict[str, Any]:
     """Return what decides the rows that enter the first step, and by which code."""
     return {
         "keys": recipe.write.keys,
+        "also": [
+            (file.name, file.size, file.stamp)
+            for step in recipe.steps
+            for path in step.reads()
+            for file in files.list_files(path)
+        ],
         "earlier": [sha for keys in _earlier(recipe).values() for _, sha in keys],
         "recipe": recipe.model_dump(mode="json", include={"seed", "read"}),
         "required": required_roles(recipe),

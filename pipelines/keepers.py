@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -9,30 +12,46 @@ import pyarrow.compute as pc
 
 from pipelines.rows import HOME, KEY, MissingColumn, Rows
 
+Keep = Literal["longest", "earliest", "smallest_id"]
+"""What decides among rows of equal quality: the length of the content in bytes, the place in the
+input, or the id."""
+
 QUALITY = "quality"
-LENGTH = "length"
+MERIT = "merit"
+"""int64; what `keep` goes by: the length of the content in bytes, minus the key, or 0 for all."""
 ROW_ID = "id"
-NODE = [KEY, HOME, QUALITY, LENGTH, ROW_ID]
+NODE = [KEY, HOME, QUALITY, MERIT, ROW_ID]
 """Columns of a row that may be kept or dropped as a duplicate."""
 
 
-def credentials(rows: Rows, prefer: str | None) -> dict[str, pa.Array]:
-    """Return the columns by which a keeper is chosen: quality, length in bytes, id.
+def credentials(
+    rows: Rows, prefer: str | None, keep: Keep = "longest", order: Sequence[str] = ()
+) -> dict[str, pa.Array]:
+    """Return the columns by which a keeper is chosen: quality, merit, id.
 
     Args:
         rows: the batch.
-        prefer: numeric column of which the highest value is kept first; None for no such column.
+        prefer: column that gives the quality; None where all rows are of one quality.
+        keep: what the merit is: the length of the content in bytes, minus the key (so that what
+            comes first in the input is kept), or 0 for all.
+        order: values of `prefer`, best first, other values last; empty where `prefer` holds
+            numbers, of which the highest is best.
 
     Raises:
-        MissingColumn: no column `prefer`, or it does not hold numbers.
+        MissingColumn: no column `prefer`, or it does not hold what it is to be ordered by.
     """
     n = len(rows)
-    quality = pa.array(np.zeros(n)) if prefer is None else _numbers(rows, prefer)
-    length = pa.array(np.zeros(n, np.int64))
-    if rows.columns.text or rows.columns.image:
+    if prefer is None:
+        quality = pa.array(np.zeros(n))
+    else:
+        quality = _places(rows, prefer, order) if order else _numbers(rows, prefer)
+    merit = pa.array(np.zeros(n, np.int64))
+    if keep == "earliest":
+        merit = pa.array(-rows.keys)
+    elif keep == "longest" and (rows.columns.text or rows.columns.image):
         content = rows.text if rows.columns.text else rows.image_bytes
-        length = pc.fill_null(pc.binary_length(content), 0).cast(pa.int64())
-    return {QUALITY: quality, LENGTH: length, ROW_ID: rows.ids}
+        merit = pc.fill_null(pc.binary_length(content), 0).cast(pa.int64())
+    return {QUALITY: quality, MERIT: merit, ROW_ID: rows.ids}
 
 
 def _numbers(rows: Rows, prefer: str) -> pa.Array:
@@ -41,27 +60,37 @@ def _numbers(rows: Rows, prefer: str) -> pa.Array:
     kind = values.type
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     if not (numeric or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
-        raise MissingColumn(f"`prefer` column {prefer!r} holds {kind}; it takes numbers")
+        raise MissingColumn(
+            f"`prefer` column {prefer!r} holds {kind}; it takes numbers, or give `order`, its "
+            "values with the best first"
+        )
     numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return pa.array(np.where(np.isnan(numbers), -np.inf, numbers))
+
+
+def _places(rows: Rows, prefer: str, order: Sequence[str]) -> pa.Array:
+    """Return minus the place of each value in `order`; what is not listed ranks below."""
+    values = rows.strings(prefer, "`prefer`")
+    place = pc.index_in(values, pa.array(order, pa.string())).cast(pa.float64())
+    return pc.negate(pc.fill_null(place, np.inf))
 
 
 def keeper_order(groups: npt.NDArray[np.int64], table: pa.Table) -> npt.NDArray[np.int64]:
     """Return the order of rows by group, the keeper first within each.
 
-    The keeper has the highest quality, then the greatest length, then the smallest id; `_key`
+    The keeper has the highest quality, then the greatest merit, then the smallest id; `_key`
     settles what is left, so that the order is total.
     """
     keyed = pa.table(
-        [pa.array(groups)] + [table[name] for name in (QUALITY, LENGTH, ROW_ID, KEY)],
-        names=["group", QUALITY, LENGTH, ROW_ID, KEY],
+        [pa.array(groups)] + [table[name] for name in (QUALITY, MERIT, ROW_ID, KEY)],
+        names=["group", QUALITY, MERIT, ROW_ID, KEY],
     )
     order: npt.NDArray[np.int64] = pc.sort_indices(
         keyed,
         sort_keys=[
             ("group", "ascending"),
             (QUALITY, "descending"),
-            (LENGTH, "descending"),
+            (MERIT, "descending"),
             (ROW_ID, "ascending"),
             (KEY, "ascending"),
         ],

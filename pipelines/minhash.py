@@ -11,8 +11,10 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.tokens import Tokens, mix
+from pipelines.jaccard import Sets
+from pipelines.tokens import mix
 
+Int64 = npt.NDArray[np.int64]
 Ranks = tuple[npt.NDArray[np.integer], ...]
 """Sort keys as `np.lexsort` takes them, the last one first."""
 
@@ -38,28 +40,26 @@ def candidate_probability(similarity: float, bands: int, rows: int) -> float:
     return float(1.0 - (1.0 - similarity**rows) ** bands)
 
 
-def signatures(shingles: Tokens, permutations: int, seed: int) -> npt.NDArray[np.uint32]:
+def signatures(shingles: Sets, permutations: int, seed: int) -> npt.NDArray[np.uint32]:
     """Return the MinHash signature of each text, shape (n, permutations).
 
-    Permutations are h -> a·h + b mod 2^32 of the mixed 64-bit shingle hash, `a` odd: bijections, so
-    that minima collide only where shingles do. A text without shingles has a signature of ones.
+    Permutations are h -> a·h + b mod 2^32 of 32-bit shingle hashes, `a` odd: bijections, so that
+    minima collide only where shingles do. Repeats do not matter: the signature of a set is that of
+    the text it comes from. A text without shingles has a signature of ones.
     """
     rng = np.random.default_rng(seed)
     a = rng.integers(0, 1 << 32, permutations, dtype=np.uint32) | np.uint32(1)
     b = rng.integers(0, 1 << 32, permutations, dtype=np.uint32)
-    n = len(shingles.offsets) - 1
-    result = np.full((n, permutations), np.iinfo(np.uint32).max, dtype=np.uint32)
     filled = np.flatnonzero(shingles.counts)
-    if not filled.size:
-        return result
-    hashes = (shingles.hashes >> np.uint64(32)).astype(np.uint32)
-    starts = shingles.offsets[:-1][filled]
-    permuted = np.empty_like(hashes)
-    for i in range(permutations):
-        np.multiply(hashes, a[i], out=permuted)
-        permuted += b[i]
-        result[filled, i] = np.minimum.reduceat(permuted, starts)
-    return result
+    minima = np.full((permutations, len(shingles.counts)), np.iinfo(np.uint32).max, np.uint32)
+    if filled.size:
+        starts = shingles.offsets[:-1][filled]
+        permuted = np.empty_like(shingles.hashes)
+        for i in range(permutations):
+            np.multiply(shingles.hashes, a[i], out=permuted)
+            permuted += b[i]
+            minima[i, filled] = np.minimum.reduceat(permuted, starts)
+    return np.ascontiguousarray(minima.T)
 
 
 def band_hashes(signature: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.NDArray[np.uint64]:
@@ -71,35 +71,32 @@ def band_hashes(signature: npt.NDArray[np.uint32], bands: int, rows: int) -> npt
     return cast("npt.NDArray[np.uint64]", folded)
 
 
-def bucket_pairs(
-    hashes: npt.NDArray[np.uint64], ranks: Ranks, most: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
-    """Return the pairs (i, j) of rows that share a hash, and how many buckets were capped.
+def bucket_pairs(hashes: npt.NDArray[np.uint64], most: int) -> tuple[Int64, Int64, list[Int64]]:
+    """Return the pairs (i, j) of rows that share a hash, and the buckets that are too large.
 
-    All pairs of a bucket of up to `most` rows. A larger one, the mark of a template or of
-    boilerplate, is linked as a chain in the order of `ranks` and as a star around its first row
-    instead: 2k pairs for k rows rather than k²/2. Ranks that go by content put equals side by side,
-    and make the pairs the same for any order of the rows.
+    All pairs of a bucket of up to `most` rows; of a larger one, the mark of a template or of
+    boilerplate, its rows.
     """
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    if not len(order):
-        return np.empty(0, np.int64), np.empty(0, np.int64), 0
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(order)])
     sizes = np.diff(np.concatenate([starts, [len(order)]]))
-    left: list[npt.NDArray[np.int64]] = []
-    right: list[npt.NDArray[np.int64]] = []
+    left, right = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for size in np.unique(sizes[(sizes > 1) & (sizes <= most)]):
         first, second = np.triu_indices(int(size), 1)
         at = starts[sizes == size][:, None]
         left.append((at + first).ravel())
         right.append((at + second).ravel())
-    large = np.flatnonzero(sizes > most)
-    for bucket in large:
-        members = np.arange(starts[bucket], starts[bucket] + sizes[bucket])
-        members = members[np.lexsort([rank[order[members]] for rank in ranks])]
-        left += [members[:-1], np.full(len(members) - 2, members[0])]
-        right += [members[1:], members[2:]]
-    if not left:
-        return np.empty(0, np.int64), np.empty(0, np.int64), 0
-    return order[np.concatenate(left)], order[np.concatenate(right)], len(large)
+    large = [order[starts[i] : starts[i] + sizes[i]] for i in np.flatnonzero(sizes > most)]
+    return order[np.concatenate(left)], order[np.concatenate(right)], large
+
+
+def chain_and_star(bucket: Int64, ranks: Ranks) -> tuple[Int64, Int64]:
+    """Return pairs that link the rows of a bucket: 2k for k rows rather than k²/2.
+
+    A chain in the order of `ranks` and a star around its first row. Ranks that go by content put
+    equals side by side, and make the pairs the same for any order of the rows.
+    """
+    members = bucket[np.lexsort([rank[bucket] for rank in ranks])]
+    left = np.concatenate([members[:-1], np.full(max(len(members) - 2, 0), members[0])])
+    return left, np.concatenate([members[1:], members[2:]])

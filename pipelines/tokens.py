@@ -74,11 +74,29 @@ def shingles_of(rows: Rows, size: int) -> Tokens:
 
 def tokenize(texts: pa.Array) -> Tokens:
     """Find and hash the tokens of a string array; a null has none."""
+    lower, starts, lengths, offsets = _scan(texts)
+    return Tokens(_hash_spans(lower, starts, lengths), offsets)
+
+
+def token_spans(texts: pa.Array) -> tuple[Int64, Int64, Int64]:
+    """Return where the tokens of `tokenize` stand, at half its cost.
+
+    Returns:
+        first byte and length in bytes of each token, in the bytes of all texts as `utf8_bytes`
+        returns them; and the n + 1 offsets of the texts' tokens.
+    """
+    _, starts, lengths, offsets = _scan(texts)
+    return starts, lengths, offsets
+
+
+def _scan(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Int64, Int64, Int64]:
+    """Return the lowercased bytes (16 to spare), starts and lengths of tokens, and offsets."""
     raw, ends = utf8_bytes(texts)
     size = len(raw)
-    if size == 0:
-        return Tokens(np.empty(0, np.uint64), np.zeros(len(texts) + 1, np.int64))
     lower = np.zeros(size + 16, dtype=np.uint8)
+    if size == 0:
+        none = np.empty(0, np.int64)
+        return lower, none, none, np.zeros(len(texts) + 1, np.int64)
     np.take(_LOWER, raw, out=lower[:size])
     inside = np.zeros(size + 1, dtype=np.bool_)
     np.take(_IS_WORD, raw, out=inside[:size])
@@ -91,7 +109,7 @@ def tokenize(texts: pa.Array) -> Tokens:
     stops = inside[:-1] & (~inside[1:] | cut[1:])
     starts = np.flatnonzero(begins)
     lengths = np.flatnonzero(stops) - starts + 1
-    return Tokens(_hash_spans(lower, starts, lengths), np.searchsorted(starts, ends))
+    return lower, starts, lengths, np.searchsorted(starts, ends)
 
 
 def shingles(tokens: Tokens, size: int) -> Tokens:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pipelines import files
 from pipelines.readers.arrow import Arrow
 from pipelines.readers.delimited import Csv
 from pipelines.readers.huggingface import HuggingFace
@@ -18,4 +19,37 @@ Read = Annotated[
 ]
 """The `read` section of a recipe; `format` says which of the models it is."""
 
-__all__ = ["Arrow", "Csv", "HuggingFace", "Images", "Jsonl", "Parquet", "Read", "Source", "Text"]
+READERS: dict[str, type[Source]] = {
+    str(kind.model_fields["format"].default): kind
+    for kind in (Jsonl, Csv, Parquet, Arrow, Images, Text, HuggingFace)
+}
+"""Readers by the name of their format."""
+
+
+def guess_format(path: str) -> str:
+    """Return the format of a file, or of the first file of a folder or pattern that has one.
+
+    Raises:
+        ValueError: no such file, or no file name tells.
+    """
+    for file in files.list_files(path):
+        for name, kind in READERS.items():
+            if kind.suffixes and file.path.lower().endswith(kind.suffixes):
+                return name
+    known = ", ".join(ending for kind in READERS.values() for ending in kind.suffixes)
+    raise ValueError(f"{path}: no file name tells the format; known endings: {known}")
+
+
+__all__ = [
+    "READERS",
+    "Arrow",
+    "Csv",
+    "HuggingFace",
+    "Images",
+    "Jsonl",
+    "Parquet",
+    "Read",
+    "Source",
+    "Text",
+    "guess_format",
+]

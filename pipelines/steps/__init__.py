@@ -11,20 +11,28 @@ from pydantic import Field
 
 from pipelines.steps.augment_image import AugmentImage
 from pipelines.steps.augment_text import AugmentText
+from pipelines.steps.cluster_sample import ClusterSample
 from pipelines.steps.columns import DropColumns
+from pipelines.steps.dsir import Dsir
 from pipelines.steps.embed import Embed
 from pipelines.steps.exact_dedup import ExactDedup
 from pipelines.steps.image_check import ImageCheck
 from pipelines.steps.image_near_dedup import ImageNearDedup
+from pipelines.steps.k_center import KCenter
 from pipelines.steps.label_errors import DropLabelErrors
 from pipelines.steps.language import Language
 from pipelines.steps.lengths import CharCount, WordCount
+from pipelines.steps.line_dedup import LineDedup
+from pipelines.steps.mix import Mix
 from pipelines.steps.near_dedup import NearDedup
 from pipelines.steps.normalize import NormalizeText
+from pipelines.steps.prune_prototypes import PrunePrototypes
 from pipelines.steps.sample import Sample
+from pipelines.steps.select_top import SelectTop
 from pipelines.steps.semantic_dedup import SemanticDedup
 from pipelines.steps.split import Split
 from pipelines.steps.step import Step
+from pipelines.steps.substring_dedup import SubstringDedup
 
 GROUP = "curate.steps"
 """Entry-point group of operators that other packages bring."""
@@ -37,11 +45,19 @@ BUILT_IN: tuple[type[Step], ...] = (
     ImageCheck,
     ExactDedup,
     NearDedup,
+    LineDedup,
+    SubstringDedup,
     ImageNearDedup,
     Embed,
     SemanticDedup,
+    ClusterSample,
+    PrunePrototypes,
+    KCenter,
     DropLabelErrors,
     Sample,
+    SelectTop,
+    Mix,
+    Dsir,
     Split,
     DropColumns,
     AugmentText,

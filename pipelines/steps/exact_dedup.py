@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from pipelines.keepers import ROW_ID, credentials, keeper_order
+from pipelines.keepers import ROW_ID, keeper_order
 from pipelines.mail import Mail, Message, Round, message, scatter
 from pipelines.rows import HOME, KEY, Rows, whole
-from pipelines.steps.corpus import Corpus, Site, send_home, verdict_table
+from pipelines.steps.corpus import Site, send_home, verdict_table
+from pipelines.steps.dedup import Dedup
 from pipelines.steps.step import Chance
 from pipelines.tokens import UInt64, utf8_bytes
 
@@ -26,12 +27,12 @@ _PUNCTUATION = r"[\pP$+<=>^`|~]+"
 """Unicode punctuation and what else ASCII has of it; emoji and other symbols say something."""
 
 
-class ExactDedup(Corpus):
+class ExactDedup(Dedup):
     """Drop rows whose content equals that of a kept row.
 
     Content is compared by its 128-bit xxh3 digest; two nulls are equal, as in SQL's `distinct`. One
-    shuffle of about 60 bytes a row. Of equal rows the one with the highest `prefer`, then the
-    longest, then the smallest id is kept. Reason: `duplicate`, with the id of the kept row.
+    shuffle of about 60 bytes a row. Of equal rows one is kept: see `prefer` and `keep`. Reason:
+    `duplicate`, with the id of the kept row.
     """
 
     op: Literal["exact_dedup"] = "exact_dedup"
@@ -40,16 +41,12 @@ class ExactDedup(Corpus):
     ignore: tuple[Ignorable, ...] = ()
     """Differences that do not count, in text columns: case, punctuation, and space (runs of white
     space are one space). A text of which nothing is left is compared as it stands."""
-    prefer: str | None = None
-    """Numeric column of which the row with the highest value is kept."""
 
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:
         """Return key, digest (two 64-bit halves) and what decides the keeper."""
         names = self.columns or (rows.columns.text or rows.columns.image,)
         high, low = digests([self._comparable(rows, name) for name in names])
-        return pa.table(
-            {KEY: rows.keys, "high": high, "low": low, **credentials(rows, self.prefer)}
-        )
+        return pa.table({KEY: rows.keys, "high": high, "low": low, **self.credentials(rows)})
 
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
         """Post signatures by digest."""

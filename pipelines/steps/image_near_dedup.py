@@ -9,10 +9,10 @@ import pyarrow as pa
 from pydantic import Field
 
 from pipelines.images import pixels
-from pipelines.minhash import Ranks, bucket_pairs
+from pipelines.minhash import Ranks
 from pipelines.perceptual import hamming_pairs, phash, similarity, thumbnails
 from pipelines.rows import Mask, Rows
-from pipelines.steps.pairs import BUCKET, PairDedup, Positions, Similarities
+from pipelines.steps.pairs import PairDedup, Positions, Signatures, Similarities
 from pipelines.steps.step import Chance
 from pipelines.tokens import UInt64
 
@@ -24,15 +24,16 @@ class ImageNearDedup(PairDedup):
 
     Candidates are the pairs of 64-bit perceptual hashes (pHash) within `distance` bits, all of
     them (of images with the same hash, one is held against other hashes); each is verified on
-    small thumbnails. Images joined by verified pairs form a cluster, of which one is kept: highest
-    `prefer`, then largest file, then smallest id. All hashes meet in one place (28 bytes an image).
-    Reason: `near_duplicate`.
+    small thumbnails. Images joined by verified pairs form a cluster, of which one is kept. All
+    hashes meet in one place (28 bytes an image). Reason: `near_duplicate`, with the similarity to
+    the image that is kept; where that is below `similarity`, the row is `linked through` others.
     """
 
     op: Literal["image_near_dedup"] = "image_near_dedup"
     needs: ClassVar[tuple[str, ...]] = ("image",)
     extra: ClassVar[str | None] = "image"
     imports: ClassVar[tuple[str, ...]] = ("cv2", "PIL")
+    after_sign: ClassVar[tuple[str, ...]] = (*PairDedup.after_sign, "distance")
     similarity: float = Field(default=0.95, gt=0, le=1)
     """Smallest similarity of the thumbnails of two duplicates."""
     distance: int = Field(default=10, ge=0, le=15)
@@ -40,22 +41,28 @@ class ImageNearDedup(PairDedup):
 
     one_place: ClassVar[bool] = True
 
-    def bands(self, rows: Rows, chance: Chance) -> tuple[UInt64, Mask]:
-        """Return the perceptual hash of each image as its one band."""
+    def signature(self, rows: Rows, chance: Chance) -> tuple[Signatures, Mask]:
+        """Return the perceptual hash of each image."""
         hashes = rows.view("phash", lambda r: phash(pixels(r).images))
         return hashes[:, None], np.ones(len(rows), dtype=np.bool_)
 
-    def candidates(self, hashes: UInt64, ranks: Ranks) -> tuple[Positions, Positions, int]:
+    def bands(self, signature: Signatures) -> UInt64:
+        """Return the perceptual hash of each image as its one band."""
+        return signature.astype(np.uint64, copy=False)
+
+    def candidates(
+        self, hashes: UInt64, ranks: Ranks
+    ) -> tuple[Positions, Positions, list[Positions]]:
         """Return the pairs of images whose hashes are close; equal hashes are joined once."""
         order = np.lexsort((*ranks, hashes))
         distinct, first = np.unique(hashes[order], return_index=True)
         left, right = hamming_pairs(distinct, self.distance)
-        same_left, same_right, capped = bucket_pairs(hashes, ranks, BUCKET)
+        same_left, same_right, crowded = super().candidates(hashes, ranks)
         firsts = order[first]
         return (
             np.concatenate([firsts[left], same_left]),
             np.concatenate([firsts[right], same_right]),
-            capped,
+            crowded,
         )
 
     def evidence(self, rows: Rows) -> pa.Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from operator import add
 from typing import ClassVar, Literal
@@ -15,7 +15,7 @@ from pydantic import Field
 
 from pipelines.confident import SelfConfidence, label_issues, partial_sums, thresholds
 from pipelines.folds import FoldModels, fit_folds, predict
-from pipelines.mail import Mail, Message, Round, home, home_number, message
+from pipelines.mail import Mail, Message, Round, home, home_number, measure, message
 from pipelines.rows import HOME, Rows
 from pipelines.steps.corpus import WHOLE, Site, send_home, verdict_table
 from pipelines.steps.step import Chance
@@ -23,6 +23,10 @@ from pipelines.steps.vectors import VectorCorpus, drawn_first, matrix
 
 Judged = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 """Keys, class numbers and out-of-fold probabilities of some rows."""
+
+
+MUCH = 0.25
+"""Share of labels from which the report warns: hard rows may well be among them."""
 
 
 class DropLabelErrors(VectorCorpus):
@@ -144,6 +148,7 @@ class DropLabelErrors(VectorCorpus):
         """Decide on the rows of one shard."""
         path, bounds = told["path"][0].as_py(), told["threshold"].to_numpy()
         classes = site.load(path)["classes"]
+        judged = dropped = 0
         for keys, labels, probabilities in self._found(site, number, path):
             issue, suggested = label_issues(probabilities, labels, bounds)
             own = probabilities[np.arange(len(labels)), labels]
@@ -158,6 +163,15 @@ class DropLabelErrors(VectorCorpus):
                 detail=pa.array([f"looks like {c} ({p:.2f})" for c, p in named], pa.string()),
             )
             yield from send_home(verdicts, np.full(len(at), number))
+            judged, dropped = judged + int((labels >= 0).sum()), dropped + len(at)
+        yield measure(site.chance.step, judged=judged, dropped=dropped)
+
+    def in_words(self, measured: Mapping[str, float]) -> str:
+        """Return which share of the labels it takes for wrong."""
+        judged, dropped = measured["judged"], measured["dropped"]
+        share = dropped / max(judged, 1)
+        said = f"takes {dropped:,.0f} of {judged:,.0f} labels for wrong ({share:.1%})"
+        return said if share <= MUCH else f"{said}: many, so prove that dropping them helps"
 
     def _found(self, site: Site, number: int, path: str) -> Iterator[Judged]:
         """Yield what the models find of the usable rows of one shard, batch by batch."""

@@ -7,49 +7,70 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from pipelines.jaccard import distinct, jaccard
+from pipelines.characters import character_shingles_of
+from pipelines.jaccard import Sets, column_sets, cut, distinct, jaccard, set_column
 from pipelines.minhash import band_hashes, plan_bands, signatures
 from pipelines.rows import Mask, Rows
-from pipelines.steps.pairs import PairDedup, Positions, Similarities
+from pipelines.steps.pairs import PairDedup, Positions, Signatures, Similarities
 from pipelines.steps.step import Chance
-from pipelines.tokens import Tokens, UInt64, offsets_of, shingles_of
+from pipelines.tokens import Tokens, UInt64, shingles_of
+
+_SHINGLE = {"word": 5, "char": 20}
+_FINE = 2
+"""Values of the signature in a finer band."""
 
 
 class NearDedup(PairDedup):
-    """Drop texts whose word shingles overlap with those of a kept text: MinHash-LSH.
+    """Drop texts whose shingles overlap with those of a kept text: MinHash-LSH.
 
-    Candidates share a band of their MinHash signatures; each is verified by the exact Jaccard
-    similarity of the shingle sets, so nothing is dropped on a sketch alone. Texts joined by
-    verified pairs form a cluster, of which one is kept: highest `prefer`, then longest, then
-    smallest id. A text without words is similar to nothing; one of fewer words than a shingle is
-    one shingle. Five shuffles: 28 bytes a band and row, the shingles of candidates, and in one
-    place the pairs found (some 100 bytes a duplicate). Reason: `near_duplicate`, with the
-    similarity to the row that is kept, or, in a chain, to the row it is `linked through`.
+    Candidates share a band of their MinHash signatures; each is verified by the Jaccard similarity
+    of the shingle sets, so nothing is dropped on a sketch alone. Texts joined by verified pairs
+    form a cluster, of which one is kept. A text without words (or, for `unit: char`, without
+    characters other than white space) is similar to nothing; one shorter than a shingle is one
+    shingle. Texts of which more than 64 share a band, as those of one template do, are banded again
+    more finely. Shuffles 28 bytes a band and row and the shingles of candidates, 4 bytes each.
+    Reason: `near_duplicate`, with the similarity to the row that is kept; where that is below
+    `similarity`, the row is `linked through` others.
     """
 
     op: Literal["near_dedup"] = "near_dedup"
     needs: ClassVar[tuple[str, ...]] = ("text",)
+    refines: ClassVar[bool] = True
     similarity: float = Field(default=0.8, gt=0, le=1)
     """Smallest Jaccard similarity of the shingle sets of two duplicates."""
-    shingle: int = Field(default=5, ge=1, le=50)
-    """Words a shingle."""
+    unit: Literal["word", "char"] = "word"
+    """What shingles are made of: words, or characters (Unicode code points after case folding, runs
+    of white space made one space), which suits languages without spaces, code and noisy text."""
+    shingle: int | None = Field(default=None, ge=1, le=100)
+    """Words or characters a shingle; 5 words or 20 characters where it is not given."""
     permutations: int = Field(default=128, ge=16, le=1024)
     """Length of a MinHash signature; bands are planned from it and `similarity`."""
 
-    def bands(self, rows: Rows, chance: Chance) -> tuple[UInt64, Mask]:
-        """Return the band hashes of each text and which texts have words."""
-        shingles = shingles_of(rows, self.shingle)
-        signature = signatures(shingles, self.permutations, seed=chance.seed)
-        bands, width = plan_bands(self.similarity, self.permutations)
-        return band_hashes(signature, bands, width), shingles.counts > 0
+    def signature(self, rows: Rows, chance: Chance) -> tuple[Signatures, Mask]:
+        """Return the MinHash signature of each text and which texts have shingles."""
+        shingles = self._shingles(rows)
+        return self._signatures(cut(shingles), chance), shingles.counts > 0
+
+    def bands(self, signature: Signatures) -> UInt64:
+        """Return the band hashes of some signatures."""
+        return band_hashes(signature, *plan_bands(self.similarity, self.permutations))
+
+    def fine_bands(self, evidence: pa.Array, chance: Chance) -> UInt64:
+        """Return hashes of the signature two values at a time."""
+        signature = self._signatures(column_sets(evidence), chance)
+        return band_hashes(signature, self.permutations // _FINE, _FINE)
 
     def evidence(self, rows: Rows) -> pa.Array:
         """Return the set of shingle hashes of each text."""
-        sets = distinct(shingles_of(rows, self.shingle))
-        return pa.LargeListArray.from_arrays(sets.offsets, sets.hashes)
+        return set_column(distinct(self._shingles(rows)))
 
     def similarities(self, evidence: pa.Array, left: Positions, right: Positions) -> Similarities:
         """Return the Jaccard similarity of pairs of texts."""
-        hashes = evidence.flatten().to_numpy()
-        sets = Tokens(hashes, offsets_of(evidence.value_lengths().to_numpy()))
-        return jaccard(sets, left, right)
+        return jaccard(column_sets(evidence), left, right)
+
+    def _signatures(self, sets: Sets, chance: Chance) -> Signatures:
+        return signatures(sets, self.permutations, seed=chance.seed)
+
+    def _shingles(self, rows: Rows) -> Tokens:
+        size = self.shingle or _SHINGLE[self.unit]
+        return shingles_of(rows, size) if self.unit == "word" else character_shingles_of(rows, size)

@@ -1,154 +1,286 @@
-"""Drop rows whose vectors are nearly those of a kept row: FAISS, partition by partition."""
+"""Drop rows whose vectors are nearly those of a kept row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from pipelines.keepers import NODE, credentials, keeper_order
+from pipelines.cells import Search, join_cells
+from pipelines.indexes import IndexSpec, join_nearest, make_index
+from pipelines.keepers import MERIT, NODE, Keep, keeper_order
 from pipelines.keys import Keys
-from pipelines.mail import Mail, Message, Round, home, home_number, message, scatter
+from pipelines.mail import Mail, Message, Round, home, home_number, measure, message, note
 from pipelines.neighbours import (
     SAMPLE_A_CELL,
+    TILE,
+    UNITS,
+    Int64,
     Vectors,
     assign_cells,
-    join_similar,
+    fit_centroids,
     margin_of,
     plan_cells,
     similarities,
-    train_centroids,
 )
-from pipelines.rows import HOME, KEY
-from pipelines.steps.clusters import verdicts_of_edges
+from pipelines.partitions import Placed, open_members, plan_partitions, portions, post_members
+from pipelines.recall import QUERIES, have_a_better
+from pipelines.rows import HOME, KEY, Rows
+from pipelines.similar import Joined, edges_of, join_copies, join_tiles
+from pipelines.steps.clusters import Clusters
 from pipelines.steps.corpus import WHOLE, Site
-from pipelines.steps.vectors import VectorCorpus, drawn_first, matrix, vector_column
+from pipelines.steps.dedup import Dedup
+from pipelines.steps.step import Chance
+from pipelines.steps.vectors import (
+    VectorCorpus,
+    drawn_first,
+    held_vectors,
+    matrix,
+    similarities_of,
+)
+
+ByCentroid = Literal["closest_to_centroid", "farthest_from_centroid"]
 
 _MOST_SAMPLED = 1 << 16
-_FEWEST_PARTITIONS = 64
 
 
-class SemanticDedup(VectorCorpus):
+class SemanticDedup(VectorCorpus, Dedup):
     """Drop rows whose vector is close to that of a kept row (cosine similarity).
 
     Small corpora are compared exactly. Above 20,000 rows, centroids are trained on a sample (FAISS
     k-means), each vector goes to its nearest, at most `probes`, and vectors that meet are compared
     exactly, so a dropped row always has a neighbour at `similarity` or closer. Rows joined by such
-    pairs form a cluster, of which one is kept: highest `prefer`, then longest, then smallest id. A
-    zero vector is similar to nothing. Six shuffles; one float32 vector a row and probe; memory does
-    not grow with the number of similar pairs. Reasons: `semantic_duplicate`, with the similarity to
-    the row that is kept, or, if that is too low or they never met, to the closest it was compared
-    with, which it is `linked through`; `odd_vector` where the vector is shorter or longer than
-    most.
+    pairs form a cluster, of which one is kept. A zero vector is similar to nothing. Shuffles small
+    columns; vectors go through files, once for each group of neighbouring cells a row is compared
+    in; memory does not grow with the number of similar pairs. Recall is measured: 1,000 rows drawn
+    by hash are compared with all rows, and the report says how many of those that have a similar
+    row better than they (and so are dropped by exact search) were found. Reasons:
+    `semantic_duplicate`, with the similarity to the row that is kept (where that is too low, the
+    row is `linked through` others); `odd_vector` where the vector is shorter or longer than most.
     """
 
     op: Literal["semantic_dedup"] = "semantic_dedup"
     extra: ClassVar[str | None] = "semantic"
     imports: ClassVar[tuple[str, ...]] = ("faiss",)
+    after_sign: ClassVar[tuple[str, ...]] = (
+        *("similarity", "prefer", "order", "keep"),
+        *("index", "probes", "neighbours", "search", "gpu"),
+    )
+
     similarity: float = Field(default=0.95, gt=0, le=1)
     """Smallest cosine similarity of two duplicates."""
-    probes: int = Field(default=4, ge=1, le=64)
-    """Most cells each vector is compared in; more find more pairs and cost more."""
-    prefer: str | None = None
-    """Numeric column of which the row with the highest value is kept."""
+    keep: Keep | ByCentroid = "longest"  # type: ignore[assignment]  # more than others have
+    """Of rows that `prefer` does not tell apart, the one kept: with the longest content, the first
+    in the input, with the smallest id, or closest to or farthest from the centroid of its k-means
+    cell (up to 20,000 rows and with an `index`: the mean of the corpus). SemDeDup keeps the
+    farthest (Abbas et al. 2023, arXiv:2303.09540). What is still equal is settled by the id."""
+    index: str = Field(default="auto", min_length=1)
+    """`auto`: cells, as said above. `exact`: all with all, in one worker. Else what FAISS's
+    `index_factory` takes, such as `IVF1024,Flat` or `HNSW32`: one index of the whole corpus in one
+    worker, whose memory must hold rows · dimensions · 12 bytes and the index; what it proposes is
+    verified exactly."""
+    probes: int = Field(default=8, ge=1, le=64)
+    """Of `auto`: most cells each vector is compared in; more find more pairs and cost more."""
+    neighbours: int = Field(default=10, ge=1, le=2048)
+    """Of a FAISS index: closest rows it is asked for."""
+    search: str | None = None
+    """Of a FAISS index: search parameters, such as `nprobe=16` or `efSearch=64`."""
+    gpu: bool = False
+    """Of a FAISS index: put it on all GPUs; the same result each time is then not promised."""
+
+    @model_validator(mode="after")
+    def _options_are_of_the_index(self) -> Self:
+        defaults = type(self).model_fields
+        given = {name for name in defaults if getattr(self, name) != defaults[name].default}
+        wrong = {"probes"} if self.faiss_index else {"neighbours", "search", "gpu"}
+        for option in sorted(wrong & given):
+            instead = "search: nprobe=16" if self.faiss_index else "index: IVF1024,Flat"
+            raise ValueError(
+                f"`{option}` does nothing with index: {self.index}; leave it out or give, for "
+                f"instance, {instead}"
+            )
+        return self
+
+    @property
+    def faiss_index(self) -> IndexSpec | None:
+        """The FAISS index asked for, None without one."""
+        if self.index in ("auto", "exact"):
+            return None
+        return IndexSpec(self.index, self.neighbours, self.search, self.gpu)
+
+    def cells(self, total: int) -> int:
+        """Return the number of cells for so many rows."""
+        return plan_cells(total) if self.index == "auto" else 1
+
+    def is_exact(self, total: int) -> bool:
+        """Tell whether all rows are compared with all."""
+        return self.faiss_index is None and self.cells(total) == 1
 
     def sample_size(self, total: int) -> int:
-        """Return the rows that centroids are trained on, none for a single cell."""
-        cells = plan_cells(total)
-        return 0 if cells == 1 else min(_MOST_SAMPLED, cells * SAMPLE_A_CELL)
+        """Return the rows to draw: to train centroids, for the mean, to measure recall."""
+        cells = self.cells(total)
+        if cells > 1:
+            return min(_MOST_SAMPLED, max(QUERIES, cells * SAMPLE_A_CELL))
+        if self.keep in get_args(ByCentroid):
+            return _MOST_SAMPLED
+        return 0 if self.is_exact(total) else QUERIES
+
+    def described(self, rows: Rows, chance: Chance) -> dict[str, pa.Array]:
+        """Return what decides whether a row of the sample is kept rather than another."""
+        return self.credentials(rows)
+
+    def in_words(self, measured: Mapping[str, float]) -> str:
+        """Return how rows were compared and the measured recall."""
+        if measured.get("exact"):
+            return "all rows were compared with all, so recall is 1 by construction"
+        asked, better = measured.get("recall_queries", 0), measured.get("recall_sampled", 0)
+        found = measured.get("recall_found", 0)
+        recall = f", a recall of {found / better:.3f}" if better else ""
+        return (
+            f"of {asked:,.0f} rows drawn by hash and compared with all rows, {better:,.0f} are "
+            f"dropped by exact search for a similar row better than they; the run drops "
+            f"{found:,.0f} of these{recall}"
+        )
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
-        """Return the rounds sample → centroids → cells → edges → verdicts."""
+        """Return the rounds sample → centroids → cells → clusters → recall."""
+
+        def held(number: int, keys: Keys) -> pa.Table:
+            return held_vectors(site.rows(number, keys), self.column)
+
+        reason, threshold = "semantic_duplicate", self.similarity
+        clusters = Clusters(site, self.op, reason, threshold, held, similarities_of)
 
         def train(address: str, mail: Mail) -> Iterator[Message]:
             return self._train(site, mail)
 
         def spread(address: str, mail: Mail) -> Iterator[Message]:
-            return self._spread(site, home_number(address), mail["cells"])
+            return self._spread(site, home_number(address), mail)
+
+        def compare(address: str, mail: Mail) -> Iterator[Message]:
+            return self._compare(site, mail, clusters)
+
+        def count(address: str, mail: Mail) -> Iterator[Message]:
+            better = _keys(mail, "better")
+            found = np.isin(better, _keys(mail, "found")).sum()
+            yield measure(site.chance.step, recall_sampled=len(better), recall_found=found)
 
         return (
             *self.draw_rounds(site),
             Round(("plan", "sample"), train),
-            Round(("cells",), spread),
-            Round(("member",), self._compare),
-            Round(("edge", "node"), self._cluster),
+            Round(("cells", "asked"), spread),
+            Round(("member", "slice"), compare),
+            *clusters.rounds(),
+            Round(("better", "found"), count),
         )
 
     def _train(self, site: Site, mail: Mail) -> Iterator[Message]:
-        """Train centroids on the sample and store them where every shard can read them."""
-        plan = mail["plan"]
-        path, total = "", plan["total"][0].as_py()
-        wanted = self.sample_size(total)
-        if wanted and "sample" in mail:
-            sample = matrix(drawn_first(mail["sample"], wanted)["vector"])
-            centroids = train_centroids(sample, plan_cells(total), seed=site.chance.seed)
-            path = site.store(f"centroids-{site.chance.step}.npz", centroids=centroids)
-        told = pa.table({"path": [path], "dimensions": plan["dimensions"].slice(0, 1)})
-        for number in plan[HOME].to_pylist():
-            yield message(home(number), "cells", told)
-
-    def _spread(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
-        """Send each vector of one shard to its nearest cells."""
-        path, dimensions = told["path"][0].as_py(), told["dimensions"][0].as_py()
-        centroids = site.load(path)["centroids"] if path else np.zeros((1, dimensions), np.float32)
-        partitions = max(_FEWEST_PARTITIONS, site.shards // 8)
-        for batch in site.rows(number):
-            rows, vectors = self.usable(batch, dimensions)
-            cells = assign_cells(vectors, centroids, self.probes, margin_of(self.similarity))
-            nodes = pa.table(
-                {
-                    KEY: rows.keys,
-                    HOME: pa.repeat(np.int64(number), len(rows)),
-                    **credentials(rows, self.prefer),
-                    "vector": vector_column(vectors),
-                }
-            )
-            which, probe = np.nonzero(cells >= 0)
-            cell = cells[which, probe]
-            members = nodes.take(pa.array(which)).append_column("cell", pa.array(cell))
-            for address, part in scatter(members, cell % partitions, "cells:{}".format):
-                yield message(address, "member", part)
-
-    def _compare(self, address: str, mail: Mail) -> Iterator[Message]:
-        """Compare the vectors of each cell with each other, the row that would be kept first."""
-        members = mail["member"]
-        order = keeper_order(members["cell"].to_numpy(), members)
-        cells = members["cell"].to_numpy()[order]
-        bounds = np.flatnonzero(np.concatenate([[True], np.diff(cells) != 0, [True]]))
-        for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-            cell = members.take(pa.array(order[start:stop]))
-            edges = self._edges(cell[KEY].to_numpy(), matrix(cell["vector"]))
-            if len(edges):
-                yield message(WHOLE, "edge", edges)
-                ends = np.union1d(edges["a"].to_numpy(), edges["b"].to_numpy())
-                met = np.isin(cell[KEY].to_numpy(), ends)
-                yield message(WHOLE, "node", cell.select(NODE).filter(pa.array(met)))
-
-    def _edges(self, keys: Keys, vectors: Vectors) -> pa.Table:
-        """Return at most two edges a row: to the first row of its group and to its closest.
-
-        They hold the components of the cell and all evidence that a verdict can need: a row that is
-        kept of the corpus is the first of its group in each cell.
-        """
-        joined = join_similar(vectors, self.similarity)
-        _, first, group = np.unique(joined.group, return_index=True, return_inverse=True)
-        leader = first[group]
-        row = np.flatnonzero(leader != np.arange(len(keys)))
-        leader, closest = leader[row], joined.closest[row]
-        to_leader = similarities(vectors[row], vectors[leader])
-        to_leader[to_leader < self.similarity] = np.nan  # in the group through others
-        other = closest != leader
-        return pa.table(
-            {
-                "a": keys[np.concatenate([row, row[other]])],
-                "b": keys[np.concatenate([leader, closest[other]])],
-                "similarity": np.concatenate([to_leader, joined.similarity[row[other]]]),
-            }
+        """Fit cells to the sample and store them where every shard can read them."""
+        plan, seed = mail["plan"], site.chance.seed
+        total, dimensions = plan["total"][0].as_py(), plan["dimensions"][0].as_py()
+        if self.faiss_index:
+            make_index(self.faiss_index, dimensions)  # tells what cannot be before the work
+        centroids = np.zeros((1, dimensions), np.float32)
+        queries, asked = centroids[:0], None
+        if "sample" in mail:
+            sample = drawn_first(mail["sample"], self.sample_size(total))
+            vectors = matrix(sample["vector"])
+            centroids = fit_centroids(vectors, self.cells(total), seed)
+            if not self.is_exact(total):
+                sample, queries = sample.slice(0, QUERIES), vectors[:QUERIES]
+                cells = assign_cells(queries, centroids, 1)
+                asked = self._nodes(sample, 0, queries, centroids[cells[:, 0]])
+        path = site.store(
+            f"cells-{site.chance.step}.npz",
+            centroids=centroids,
+            partition=plan_partitions(centroids, total, seed),
+            queries=queries,
         )
+        for number in plan[HOME].to_pylist():
+            yield message(home(number), "cells", pa.table({"path": [path]}))
+            if asked is not None:
+                yield message(home(number), "asked", asked)
+        figures = {"cells": len(centroids), "exact": self.is_exact(total)}
+        yield measure(site.chance.step, **figures, recall_queries=len(queries))
 
-    def _cluster(self, address: str, mail: Mail) -> Iterator[Message]:
-        """Keep one row of each cluster."""
-        return verdicts_of_edges(mail["edge"], mail["node"], "semantic_duplicate", self.similarity)
+    def _spread(self, site: Site, number: int, mail: Mail) -> Iterator[Message]:
+        """Send the rows of one shard to their cells; compare all of them with the queries."""
+        fitted = site.load(mail["cells"]["path"][0].as_py())
+        queries, asked = fitted["queries"], mail.get("asked")
+        better = np.zeros(len(queries), dtype=np.bool_)
+        placed = self._placed(site, number, fitted["centroids"], _keys(mail, "asked"))
+        for i, portion in enumerate(portions(placed)):
+            if asked is not None:
+                better |= have_a_better(
+                    queries, asked, portion.vectors, portion.nodes, self.similarity
+                )
+            file = number << 20 | i
+            path = f"{site.work}/vectors-{site.chance.step}/{file}.f32"
+            yield from post_members(portion, fitted["partition"], path, file)
+        if asked is not None:
+            yield message(WHOLE, "better", asked.select([KEY]).filter(pa.array(better)))
+
+    def _placed(self, site: Site, number: int, centroids: Vectors, asked: Keys) -> Iterator[Placed]:
+        """Yield the rows of one shard with their vectors and cells."""
+        for batch in site.rows(number):
+            rows, vectors = self.usable(batch, centroids.shape[1])
+            cells = assign_cells(vectors, centroids, self.probes, margin_of(self.similarity))
+            table = pa.table({KEY: rows.keys, **self.credentials(rows)})
+            nodes = self._nodes(table, number, vectors, centroids[cells[:, 0]])
+            is_query = pa.array(np.isin(rows.keys, asked))
+            yield Placed(nodes.append_column("query", is_query), vectors, cells)
+
+    def _nodes(
+        self, table: pa.Table, number: int, vectors: Vectors, centroids: Vectors
+    ) -> pa.Table:
+        """Return columns NODE of rows of shard `number`, given the centroid nearest to each."""
+        nodes = table.append_column(HOME, pa.repeat(np.int64(number), len(table))).select(NODE)
+        if self.keep not in get_args(ByCentroid):
+            return nodes
+        close = np.rint(similarities(vectors, centroids) * UNITS).astype(np.int64)
+        merit = close if self.keep == "closest_to_centroid" else -close
+        return nodes.set_column(NODE.index(MERIT), MERIT, pa.array(merit))
+
+    def _compare(self, site: Site, mail: Mail, clusters: Clusters) -> Iterator[Message]:
+        """Compare the vectors of each cell with each other, the row that would be kept first."""
+        met = open_members(mail)
+        order = keeper_order(np.zeros(len(met.nodes), np.int64), met.nodes)
+        nodes, vectors, cells = (
+            met.nodes.take(pa.array(order)),
+            met.vectors[order],
+            met.cells[order],
+        )
+        del met  # the vectors are large
+        joined = self._join(vectors, cells, site.chance.seed)
+        if joined.left_out:
+            what = f"times {TILE:,} rows of one cell were not compared with {TILE:,} others of it"
+            yield note(self.op, what, joined.left_out)
+        keys, leaders = nodes[KEY].to_numpy(), joined.leaders()
+        found = (leaders != np.arange(len(keys))) & nodes["query"].to_numpy()
+        if found.any():
+            yield message(WHOLE, "found", pa.table({KEY: keys[found]}))
+        grouped = pa.array(joined.similarity > 0)
+        edges = edges_of(keys, vectors, joined, self.similarity)
+        yield from clusters.post(edges, nodes.select(NODE).filter(grouped))
+
+    def _join(self, vectors: Vectors, cells: Int64, seed: int) -> Joined:
+        """Join similar vectors: of one cell, of the whole corpus, or as an index proposes."""
+        spec, search = self.faiss_index, Search(self.similarity, self.probes, seed)
+
+        def join(first: Int64) -> Joined:
+            if spec:
+                return join_nearest(vectors[first], self.similarity, spec, seed)
+            if self.index == "exact":
+                return join_tiles(vectors[first], self.similarity)
+            return join_cells(vectors[first], cells[first], search)
+
+        return join_copies(vectors, join)
+
+
+def _keys(mail: Mail, kind: str) -> Keys:
+    """Return the different keys in mail of one kind."""
+    keys: Keys = np.unique(mail[kind][KEY].to_numpy()) if kind in mail else np.zeros(0, np.int64)
+    return keys

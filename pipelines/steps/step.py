@@ -110,7 +110,7 @@ class Chance:
         return np.random.default_rng(xxhash.xxh3_64_intdigest(row_id.encode(), self._salt()))
 
 
-COLUMN_OPTIONS = ("column", "columns", "by", "group", "prefer")
+COLUMN_OPTIONS = ("column", "columns", "by", "per", "group", "prefer")
 """Options that name columns."""
 
 
@@ -147,6 +147,10 @@ class Step(BaseModel):
     def roles(self) -> tuple[str, ...]:
         """Return the roles this step reads with the options it has."""
         return self.needs
+
+    def reads(self) -> tuple[str, ...]:
+        """Return the paths of files, besides the input, that decide what this step does."""
+        return ()
 
     def packages(self) -> tuple[str | None, tuple[str, ...]]:
         """Return the extra and the modules this step needs with the options it has."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.mail import Mail, Message, Round, home, home_number, message
+from pipelines.neighbours import similarities
 from pipelines.rows import HOME, KEY, MissingColumn, Rows, whole
+from pipelines.steps.clusters import EVIDENCE
 from pipelines.steps.corpus import WHOLE, Corpus, Site, send_home, verdict_table
 from pipelines.steps.step import Chance
 
@@ -123,6 +125,21 @@ def matrix(column: pa.ChunkedArray) -> Vectors:
     values = whole(column)
     flat = values.flatten().to_numpy(zero_copy_only=False)
     return np.ascontiguousarray(flat.reshape(len(values), values.type.list_size), np.float32)
+
+
+def held_vectors(batches: Iterable[Rows], column: str) -> pa.Table:
+    """Return keys and unit vectors, as evidence, of rows whose vectors are of one length."""
+    parts = []
+    for rows in batches:
+        vectors = unit_vectors(rows, column, int(vector_lengths(rows, column)[0]))
+        parts.append(pa.table({KEY: rows.keys, EVIDENCE: vector_column(vectors)}))
+    return pa.concat_tables(parts)
+
+
+def similarities_of(evidence: pa.Array, left: Int64, right: Int64) -> npt.NDArray[np.float64]:
+    """Return the cosine similarity of pairs of positions in a column of unit vectors."""
+    vectors = matrix(pa.chunked_array([evidence]))
+    return similarities(vectors[left], vectors[right])
 
 
 def vector_lengths(rows: Rows, column: str) -> Int64:

@@ -29,6 +29,12 @@ NEEDED = {
     "augment_text": "method: keyboard",
     "language": "keep: [en]",
     "sample": "rows: 3",
+    "select_top": "by: score, rows: 1",
+    "mix": "by: source, temperature: 2",
+    "dsir": "target: t.jsonl, rows: 1",
+    "cluster_sample": "rows: 3",
+    "prune_prototypes": "rows: 3",
+    "k_center": "rows: 3",
 }
 HEAD = "name: web\nread: {format: jsonl, path: x, text: t, label: l}\nwrite: {path: out}\n"
 
@@ -428,7 +434,7 @@ def test_override_counts_steps_from_one_or_takes_the_op(load):
         ),
         (
             "write.pth=x",
-            "--set write.pth: `write` has no 'pth'; allowed: path, shard_size, overwrite; "
+            "--set write.pth: `write` has no 'pth'; allowed: path, shard_size, overwrite, keys; "
             "did you mean 'path'?",
         ),
         ("prove.seeds=9", "--set prove.seeds: prove.task: missing; add `task: …`"),

@@ -161,16 +161,16 @@ def test_run_without_a_row_left_says_why(folder):
 
 
 def test_seconds_of_a_corpus_step_hold_its_rounds(folder, monkeypatch):
-    from pipelines.steps import sample
+    from pipelines.steps import exact_dedup
 
-    solve = sample.Sample._solve
+    solve = exact_dedup.ExactDedup._solve
 
     def slow(self, address, mail):
         time.sleep(0.3)
         return solve(self, address, mail)
 
-    monkeypatch.setattr(sample.Sample, "_solve", slow)
-    made = run_recipe(recipe(folder, steps=[{"op": "sample", "rows": 5}]))
+    monkeypatch.setattr(exact_dedup.ExactDedup, "_solve", slow)
+    made = run_recipe(recipe(folder, steps=[{"op": "exact_dedup"}]))
     assert made.manifest["steps"][1]["seconds"] >= 0.3
 
 

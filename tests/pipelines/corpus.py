@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
 from pipelines.keys import pack
-from pipelines.mail import NOTE, PLAN, home_number, kind_of, open_mail, run_rounds
+from pipelines.mail import MEASURE, NOTE, PLAN, home_number, kind_of, open_mail, run_rounds
 from pipelines.rows import ID, KEY, Columns, Rows
 from pipelines.shard import member
-from pipelines.steps.corpus import VERDICT, Corpus, Site
+from pipelines.steps.corpus import EDIT, VERDICT, Corpus, Site
 from pipelines.steps.step import Chance
 
 Cut = Sequence[Sequence[int]]
@@ -85,8 +85,29 @@ def decide_and_note(
     step: Corpus, rows: Rows, work: object, cut: Cut = WHOLE_CUT, seed: int = 0, arrival: int = 0
 ) -> tuple[dict[str, Verdict], int]:
     """Return the verdicts and the sum of the counts of all notes."""
+    outcome = play(step, rows, work, cut, seed, arrival)
+    assert not outcome.edited, "use `play` for a step that edits"
+    return outcome.verdicts, outcome.noted
+
+
+@dataclass
+class Outcome:
+    """What a step does to a corpus."""
+
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    edited: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Each row that was edited, without its key, by id."""
+    noted: int = 0
+    """Sum of the counts of all notes."""
+    measured: dict[str, float] = field(default_factory=dict)
+
+
+def play(
+    step: Corpus, rows: Rows, work: object, cut: Cut = WHOLE_CUT, seed: int = 0, arrival: int = 0
+) -> Outcome:
+    """Return all that a step does; `arrival` shuffles the mail of every round."""
     held = shards_of(rows, cut)
-    site = MemorySite(str(work), 0, Chance(seed, 1), len(held), held)
+    site = MemorySite(str(work), "s0", Chance(seed, 1), len(held), held=held)
     mail = []
     for number, batches in held.items():
         signed = pa.concat_tables([step.sign(batch, site.chance) for batch in batches])
@@ -94,19 +115,55 @@ def decide_and_note(
     lot = np.random.default_rng(arrival)
     for part in step.rounds(site):
         mail = run_rounds([mail[i] for i in lot.permutation(len(mail))], [part])
-    verdicts: dict[str, Verdict] = {}
-    noted = 0
+    outcome = Outcome()
+    edits: dict[int, list[bytes]] = {}
     for address, payload in mail:
         if address == PLAN:
-            noted += sum(open_mail([payload])[NOTE]["count"].to_pylist())
+            _enter(outcome, payload)
             continue
         assert address.startswith("shard:"), address
+        number = home_number(address)
+        if kind_of(payload) == EDIT:
+            edits.setdefault(number, []).append(payload)
+            continue
         assert kind_of(payload) == VERDICT, kind_of(payload)
         name = {}
-        for batch in held[home_number(address)]:
+        for batch in held[number]:
             name.update(zip(batch.keys.tolist(), batch.ids.to_pylist(), strict=True))
         for verdict in open_mail([payload])[VERDICT].to_pylist():
             row_id = name[verdict.pop(KEY)]
-            assert row_id not in verdicts, f"two verdicts on {row_id}"
-            verdicts[row_id] = Verdict(**verdict)
-    return verdicts, noted
+            assert row_id not in outcome.verdicts, f"two verdicts on {row_id}"
+            outcome.verdicts[row_id] = Verdict(**verdict)
+    for number, payloads in edits.items():
+        table = open_mail(payloads)[EDIT].sort_by(KEY)
+        for changed in _edited(step, held[number], table, site.chance):
+            outcome.edited[changed.pop(ID)] = changed
+    assert not outcome.edited.keys() & outcome.verdicts.keys(), "edited and dropped"
+    return outcome
+
+
+def _enter(outcome: Outcome, payload: bytes) -> None:
+    """Add up a note or some figures."""
+    table = next(iter(open_mail([payload]).values()))
+    if kind_of(payload) == NOTE:
+        outcome.noted += sum(table["count"].to_pylist())
+    elif kind_of(payload) == MEASURE:
+        for name, value in zip(table["name"].to_pylist(), table["value"].to_pylist(), strict=True):
+            outcome.measured[name] = outcome.measured.get(name, 0.0) + value
+
+
+def _edited(
+    step: Corpus, batches: list[Rows], edits: pa.Table, chance: Chance
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one shard that have edits, as the engine edits them batch by batch."""
+    assert step.edits, f"{step.op} does not say that it edits"
+    told = 0
+    for batch in batches:
+        concerned = batch.filter(np.isin(batch.keys, edits[KEY].to_numpy()))
+        if len(concerned):
+            mine = edits.filter(pa.array(np.isin(edits[KEY].to_numpy(), batch.keys)))
+            changed = step.edit(concerned, mine, chance)
+            assert changed.keys.tolist() == concerned.keys.tolist()
+            yield from changed.table.drop_columns([KEY]).to_pylist()
+            told += len(mine)
+    assert told == len(edits), "edits of rows that are not there"

@@ -14,7 +14,7 @@ def order(quality, length, ids, groups=None, keys=None) -> list[int]:
     table = pa.table(
         {
             "quality": pa.array(quality, pa.float64()),
-            "length": length,
+            "merit": length,
             "id": ids,
             KEY: list(range(n)) if keys is None else keys,
         }
@@ -47,7 +47,7 @@ def test_credentials_rank_null_and_nan_below_all_numbers(values, expected):
     rows = make_rows(text=["a", "bb", None, "é"], score=values)
     found = credentials(rows, "score")
     assert found["quality"].to_pylist() == expected
-    assert found["length"].to_pylist() == [1, 2, 0, 2]
+    assert found["merit"].to_pylist() == [1, 2, 0, 2]
     assert found["id"].to_pylist() == ["r00000", "r00001", "r00002", "r00003"]
 
 
@@ -57,6 +57,31 @@ def test_credentials_by_a_column_without_numbers_condemn_the_recipe(prefer):
         credentials(make_rows(text=["a"]), prefer)
 
 
+def test_credentials_go_by_length_place_or_nothing():
+    rows = make_rows(text=["a", "bb", "c"])
+    assert credentials(rows, None)["merit"].to_pylist() == [1, 2, 1]
+    assert credentials(rows, None, "smallest_id")["merit"].to_pylist() == [0, 0, 0]
+    earliest = credentials(rows, None, "earliest")["merit"].to_pylist()
+    assert earliest == [-key for key in rows.keys.tolist()]
+    assert earliest == sorted(earliest, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "values", [["b", "c", None, "a"], pa.array(["b", "c", None, "a"]).dictionary_encode()]
+)
+def test_credentials_by_values_rank_the_listed_first_and_others_last(values):
+    rows = make_rows(text=list("wxyz"), source=values)
+    found = credentials(rows, "source", order=["a", "b"])["quality"].to_pylist()
+    assert found == [-1, -np.inf, -np.inf, 0]
+
+
+def test_credentials_by_values_read_numbers_as_strings_and_refuse_lists():
+    rows = make_rows(text=["a", "b"], n=[1, 2], tags=[["a"], ["b"]])
+    assert credentials(rows, "n", order=["2"])["quality"].to_pylist() == [-np.inf, 0]
+    with pytest.raises(MissingColumn, match="tags"):
+        credentials(rows, "tags", order=["a"])
+
+
 def test_credentials_measure_images_and_do_without_content():
-    assert credentials(make_rows(image=[b"abc", None]), None)["length"].to_pylist() == [3, 0]
-    assert credentials(make_rows(v=[1, 2]), None)["length"].to_pylist() == [0, 0]
+    assert credentials(make_rows(image=[b"abc", None]), None)["merit"].to_pylist() == [3, 0]
+    assert credentials(make_rows(v=[1, 2]), None)["merit"].to_pylist() == [0, 0]

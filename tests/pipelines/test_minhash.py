@@ -8,20 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.components import components
+from pipelines.jaccard import Sets, cut, distinct
 from pipelines.minhash import (
     RECALL_AT_THRESHOLD,
     band_hashes,
     bucket_pairs,
     candidate_probability,
+    chain_and_star,
     plan_bands,
     signatures,
 )
 from pipelines.tokens import Tokens, mix, offsets_of
 
 
-def sets_of(*sets) -> Tokens:
+def shingles_of(*sets) -> Tokens:
     values = np.array([v for s in sets for v in s], dtype=np.uint64)
     return Tokens(mix(values * np.uint64(0x9E3779B97F4A7C15)), offsets_of([len(s) for s in sets]))
+
+
+def sets_of(*sets) -> Sets:
+    return cut(shingles_of(*sets))
 
 
 @pytest.mark.parametrize("shared", [0, 50, 150, 190, 200])
@@ -48,6 +54,13 @@ def test_signatures_are_minima_over_the_set_alone(sets, at):
     shuffled = sorted(sets[at], reverse=True)
     alone = signatures(sets_of(shuffled + shuffled), 16, seed=3)
     assert (together[at] == alone[0]).all()
+
+
+@given(st.lists(st.lists(st.integers(0, 50)), min_size=1, max_size=6))
+def test_signatures_of_a_set_are_those_of_its_text(texts):
+    shingles = shingles_of(*texts)
+    found = signatures(distinct(shingles), 16, seed=3)
+    assert found.tolist() == signatures(cut(shingles), 16, seed=3).tolist()
 
 
 def test_signature_of_nothing_is_all_ones():
@@ -90,22 +103,37 @@ def test_band_hashes_agree_where_bands_do():
         assert ((hashes[:, None, band] == hashes[None, :, band]) == same).all()
 
 
+def linked(hashes, most, ranks):
+    """Pairs of small buckets, then those that link large ones."""
+    left, right, large = bucket_pairs(hashes, most)
+    links = [chain_and_star(bucket, ranks) for bucket in large]
+    return (
+        (left, right),
+        (
+            np.concatenate([left, *(a for a, _ in links)]),
+            np.concatenate([right, *(b for _, b in links)]),
+        ),
+        large,
+    )
+
+
 @given(st.lists(st.integers(0, 6), max_size=30), st.integers(2, 6), st.integers(0, 9))
 def test_bucket_pairs_against_brute_force(hashes, most, seed):
     n = len(hashes)
     ranks = np.random.default_rng(seed).permutation(n)
-    left, right, capped = bucket_pairs(np.array(hashes, dtype=np.uint64), (ranks,), most)
+    found, (left, right), large = linked(np.array(hashes, dtype=np.uint64), most, (ranks,))
     pairs = [tuple(sorted(p)) for p in zip(left.tolist(), right.tolist(), strict=True)]
     assert len(pairs) == len(set(pairs))
     sizes = {h: hashes.count(h) for h in hashes}
     every = {p for p in combinations(range(n), 2) if hashes[p[0]] == hashes[p[1]]}
     small = {p for p in every if sizes[hashes[p[0]]] <= most}
+    assert {tuple(sorted(p)) for p in zip(*found, strict=True)} == small
     assert small <= set(pairs) <= every
-    assert capped == sum(size > most for size in sizes.values())
+    crowded = {h: [i for i in range(n) if hashes[i] == h] for h in sizes if sizes[h] > most}
+    assert {hashes[b[0]]: sorted(b.tolist()) for b in large} == crowded
     groups = components(left, right, n)
     assert all((groups[i] == groups[j]) == ((i, j) in every) for i, j in combinations(range(n), 2))
-    large = len(pairs) - len(small)
-    assert large == sum(2 * size - 3 for size in sizes.values() if size > most)
+    assert len(pairs) - len(small) == sum(2 * len(rows) - 3 for rows in crowded.values())
 
 
 @given(st.lists(st.integers(0, 2), max_size=20), st.integers(0, 9))
@@ -115,7 +143,7 @@ def test_bucket_pairs_follow_ranks_not_positions(hashes, seed):
     order = np.random.default_rng(seed).permutation(n)
 
     def pairs(names, values, ranks):
-        left, right, _ = bucket_pairs(values, (ranks,), 3)
+        _, (left, right), _ = linked(values, 3, (ranks,))
         return {frozenset(p) for p in zip(names[left], names[right], strict=True)}
 
     assert pairs(np.arange(n), values, ranks) == pairs(order, values[order], ranks[order])

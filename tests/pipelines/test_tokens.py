@@ -14,6 +14,7 @@ from pipelines.tokens import (
     hash_strings,
     shingles,
     shingles_of,
+    token_spans,
     tokenize,
     tokens_of,
     utf8_bytes,
@@ -180,3 +181,14 @@ def test_utf8_bytes_of_a_slice_start_at_zero():
     raw, offsets = utf8_bytes(pa.array(["abc", None, "dé"]).slice(1))
     assert bytes(raw) == "dé".encode()
     assert offsets.tolist() == [0, 0, 3]
+
+
+@settings(max_examples=200)
+@given(st.lists(st.one_of(st.none(), MIXED), max_size=6))
+def test_token_spans_are_the_bytes_of_the_tokens(texts):
+    strings = pa.array(texts, pa.string())
+    starts, lengths, offsets = token_spans(strings)
+    tokens, raw = tokenize(strings), utf8_bytes(strings)[0].tobytes()
+    assert offsets.tolist() == tokens.offsets.tolist()
+    found = [raw[i : i + n].decode() for i, n in zip(starts, lengths, strict=True)]
+    assert ["".join(map(lower, word)) for word in found] == [w for t in texts for w in words(t)]

@@ -121,6 +121,24 @@ def test_exact_dedup_keeps_the_preferred_then_the_longest_then_the_smallest_id(t
     assert set(dropped(preferring, rows, tmp_path).values()) == {"a"}
 
 
+def test_exact_dedup_keeps_the_earliest_or_the_smallest_id_or_the_first_source(tmp_path):
+    rows = make_rows(
+        ids=["c", "b", "a", "d"],
+        text=["x", "x ", "x  ", "x"],
+        source=["web", None, "books", "books"],
+    )
+
+    def kept(**options) -> set[str]:
+        step = ExactDedup(ignore=("space",), **options)
+        return set(dropped(step, rows, tmp_path).values())
+
+    assert kept() == {"a"}
+    assert kept(keep="earliest") == {"c"}
+    assert kept(keep="smallest_id") == {"a"}
+    assert kept(prefer="source", order=["wiki", "books"], keep="earliest") == {"a"}
+    assert kept(prefer="source", order=["web", "books"]) == {"c"}
+
+
 def test_exact_dedup_without_anything_to_compare_condemns_the_recipe():
     with pytest.raises(MissingColumn, match="text or image"):
         ExactDedup().sign(make_rows(v=[1]), None)

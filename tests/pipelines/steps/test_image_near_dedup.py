@@ -9,7 +9,7 @@ from corpus import cuts, decide, decide_and_note, make_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import pipelines.steps.image_near_dedup
+import pipelines.steps.pairs
 from pipelines.minhash import bucket_pairs
 from pipelines.perceptual import similarity, thumbnails
 from pipelines.steps.image_near_dedup import ImageNearDedup
@@ -62,6 +62,22 @@ def test_image_near_dedup_keeps_the_largest_file(tmp_path):
         assert len(images[int(verdict.other[1:])]) >= len(images[int(row_id[1:])])
 
 
+def test_image_near_dedup_keeps_the_earliest_or_of_the_smallest_id(tmp_path):
+    images, shows = pictures()
+    ids = [f"r{99 - i}" for i in range(len(images))]
+    for keep, first in (("earliest", 0), ("smallest_id", 3)):
+        found = decide(ImageNearDedup(keep=keep), make_rows(ids=ids, image=images), tmp_path)
+        kept = {shows[i]: i for i in range(48) if ids[i] not in found}
+        assert kept == {show: 4 * show + first for show in range(12)}
+
+
+def test_image_near_dedup_signs_for_any_similarity_distance_and_keeper():
+    rows = make_rows(image=pictures()[0][:4])
+    other = {"similarity": 0.5, "distance": 3, "prefer": "x", "keep": "earliest", "order": ("1",)}
+    assert set(other) == set(ImageNearDedup.after_sign)
+    assert ImageNearDedup(**other).sign(rows, None).equals(ImageNearDedup().sign(rows, None))
+
+
 @cache
 def reference(work: str):
     return decide(ImageNearDedup(), make_rows(image=pictures()[0]), work)
@@ -92,7 +108,7 @@ def test_image_near_dedup_similarity_and_distance_are_what_joins(tmp_path):
 
 
 def test_image_near_dedup_joins_many_equal_pictures_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipelines.steps.image_near_dedup, "BUCKET", 4)
+    monkeypatch.setattr(pipelines.steps.pairs, "BUCKET", 4)
     images = [encoded(picture(i % 2)) for i in range(20)]
     found, noted = decide_and_note(ImageNearDedup(), make_rows(image=images), tmp_path)
     assert noted == 2
@@ -104,13 +120,13 @@ def test_image_near_dedup_candidates_are_close_hashes():
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 1 << 63, 50, dtype=np.uint64)
     hashes = np.concatenate([hashes, hashes[:20] ^ np.uint64(0b1011), hashes[:3]])
-    left, right, capped = ImageNearDedup(distance=4).candidates(hashes, (np.arange(73),))
+    left, right, crowded = ImageNearDedup(distance=4).candidates(hashes, (np.arange(73),))
     close = np.bitwise_count(hashes[:, None] ^ hashes) <= 4
-    assert capped == 0
+    assert crowded == []
     assert close[left, right].all()
     pairs = {frozenset(p) for p in zip(left.tolist(), right.tolist(), strict=True)}
     assert {frozenset((i, i + 50)) for i in range(20)} <= pairs
-    same = bucket_pairs(hashes, (np.arange(73),), 64)
+    same = bucket_pairs(hashes, 64)
     assert {frozenset(p) for p in zip(same[0].tolist(), same[1].tolist(), strict=True)} <= pairs
 
 

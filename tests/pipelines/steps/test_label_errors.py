@@ -167,3 +167,9 @@ def test_label_errors_work_with_two_classes_and_labels_of_numbers(tmp_path):
 def test_label_errors_on_lists_of_labels_condemn_the_recipe():
     with pytest.raises(MissingColumn, match="label"):
         STEP.sign(make_rows(v=column(np.ones((1, 2))), label=[["a"]]), Chance(0, 1))
+
+
+def test_label_errors_warn_where_many_labels_are_taken_for_wrong() -> None:
+    few, many = ({"judged": 1000.0, "dropped": n} for n in (250.0, 251.0))
+    assert STEP.in_words(few) == "takes 250 of 1,000 labels for wrong (25.0%)"
+    assert STEP.in_words(many).endswith("(25.1%): many, so prove that dropping them helps")

@@ -5,11 +5,13 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 import pytest
-from corpus import cuts, decide, make_rows
+from corpus import cuts, decide, make_rows, play
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 import pipelines.neighbours
+import pipelines.similar
 from pipelines.components import components
 from pipelines.rows import MissingColumn
 from pipelines.steps.semantic_dedup import SemanticDedup
@@ -52,44 +54,62 @@ def test_semantic_dedup_equals_all_products(tmp_path):
     assert dropped(STEP, rows, tmp_path, cut=[[30], [100, 7]]) == expected
 
 
-def test_semantic_dedup_evidence_is_the_similarity_of_the_row_it_names(tmp_path):
+def test_semantic_dedup_evidence_is_the_similarity_to_the_row_that_is_kept(tmp_path):
     vectors = clumps(groups=50, size=4, spread=0.5)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     found = decide(STEP, make_rows(v=column(vectors)), tmp_path)
     assert any(v.detail for v in found.values())
     for row_id, verdict in found.items():
-        partner = (verdict.detail or verdict.other).removeprefix("linked through ")
-        product = unit[int(row_id[1:])] @ unit[int(partner[1:])]
+        product = unit[int(row_id[1:])] @ unit[int(verdict.other[1:])]
         assert verdict.value == pytest.approx(product, abs=2e-6)
-        assert verdict.value >= verdict.threshold == 0.9
+        assert verdict.threshold == 0.9
         assert verdict.reason == "semantic_duplicate"
+        assert (verdict.detail is None) == (verdict.value >= 0.9)
+
+
+@pytest.fixture
+def _many_cells(monkeypatch):
+    """Cut corpora of more than 100 rows into cells."""
+    monkeypatch.setattr(pipelines.neighbours, "EXACT_UP_TO", 100)
 
 
 @cache
-def reference(work: str, probes: int):
-    step = STEP.model_copy(update={"probes": probes})
-    return decide(step, make_rows(v=column(clumps(40, 3, 0.5))), work)
+def reference(work: str, options: tuple):
+    step = STEP.model_copy(update=dict(options))
+    return play(step, make_rows(v=column(clumps(40, 3, 0.5))), work)
 
 
-@settings(max_examples=20)
-@given(cuts(60), st.permutations(range(120)), st.integers(0, 9), st.sampled_from([None, 1, 3]))
+@settings(max_examples=30)
+@given(
+    cuts(60),
+    st.permutations(range(120)),
+    st.integers(0, 9),
+    st.sampled_from(
+        [
+            (("index", "exact"),),
+            (("probes", 1),),
+            (("probes", 3), ("keep", "closest_to_centroid")),
+            (("index", "IVF4,Flat"), ("search", "nprobe=2"), ("neighbours", 2)),
+            (("index", "HNSW4"), ("keep", "farthest_from_centroid")),
+        ]
+    ),
+)
 def test_semantic_dedup_does_not_depend_on_cut_order_or_arrival(
-    tmp_path_factory, cut, order, arrival, probes
+    tmp_path_factory, cut, order, arrival, options
 ):
     work = str(tmp_path_factory.getbasetemp())
     with pytest.MonkeyPatch.context() as patch:
-        if probes:
-            patch.setattr(pipelines.neighbours, "EXACT_UP_TO", 10)
-            patch.setattr(pipelines.neighbours, "ROWS_A_CELL", 10)
-        step = STEP.model_copy(update={"probes": probes or 4})
+        patch.setattr(pipelines.neighbours, "EXACT_UP_TO", 10)
+        step = STEP.model_copy(update=dict(options))
         rows = make_rows(v=column(clumps(40, 3, 0.5)), order=order)
-        found = decide(step, rows, work, cut, arrival=arrival)
-        assert found == reference(work, probes or 4)
+        found, expected = play(step, rows, work, cut, arrival=arrival), reference(work, options)
+        assert found.verdicts == expected.verdicts
+        assert found.measured == expected.measured
+        assert len(found.verdicts) > 10
 
 
-def test_semantic_dedup_in_many_cells_finds_99_percent_and_nothing_false(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipelines.neighbours, "EXACT_UP_TO", 100)
-    monkeypatch.setattr(pipelines.neighbours, "ROWS_A_CELL", 20)
+@pytest.mark.usefixtures("_many_cells")
+def test_semantic_dedup_in_many_cells_finds_99_percent_and_nothing_false(tmp_path):
     vectors = clumps(groups=1000, size=3, spread=0.3)
     expected, found = brute(vectors, 0.9), dropped(STEP, make_rows(v=column(vectors)), tmp_path)
     assert set(found) <= set(expected)
@@ -97,23 +117,67 @@ def test_semantic_dedup_in_many_cells_finds_99_percent_and_nothing_false(tmp_pat
     assert len(found) >= 0.99 * len(expected)
 
 
+@pytest.mark.usefixtures("_many_cells")
+@pytest.mark.parametrize("options", [{"probes": 1}, {"probes": 8}, {"index": "HNSW2"}])
+def test_semantic_dedup_measures_its_recall(tmp_path, options):
+    vectors = clumps(groups=1000, size=3, spread=0.3)
+    step = STEP.model_copy(update=options)
+    found = play(step, make_rows(v=column(vectors)), tmp_path, cut=[[900], [300, 9]])
+    measured = found.measured
+    assert measured["recall_queries"] == 1000
+    recall = measured["recall_found"] / measured["recall_sampled"]
+    truth = len(found.verdicts) / len(brute(vectors, 0.9))
+    assert recall == pytest.approx(truth, abs=0.03)
+    assert 0.3 < measured["recall_sampled"] / 1000 < 0.7
+    assert f"a recall of {recall:.3f}" in step.in_words(measured)
+    assert (recall < 0.99) == (options != {"probes": 8})
+
+
+@pytest.mark.parametrize("options", [{}, {"index": "exact"}])
+def test_semantic_dedup_says_where_recall_needs_no_measuring(tmp_path, options):
+    step = STEP.model_copy(update=options)
+    measured = play(step, make_rows(v=column(clumps(9, 2))), tmp_path).measured
+    assert measured == {"cells": 1, "exact": 1, "recall_queries": 0}
+    assert "by construction" in step.in_words(measured)
+
+
+@pytest.mark.usefixtures("_many_cells")
+def test_semantic_dedup_measures_recall_where_nothing_is_similar(tmp_path):
+    found = play(STEP, make_rows(v=column(clumps(200, 1))), tmp_path)
+    assert found.measured["recall_sampled"] == found.measured["recall_found"] == 0
+    assert "recall of" not in STEP.in_words(found.measured)
+
+
 @pytest.mark.parametrize("cells", [False, True])
 def test_semantic_dedup_keeps_one_of_each_blob_of_many_tiles(tmp_path, monkeypatch, cells):
-    monkeypatch.setattr(pipelines.neighbours, "_TILE", 7)
+    monkeypatch.setattr(pipelines.similar, "TILE", 7)
     if cells:
         monkeypatch.setattr(pipelines.neighbours, "EXACT_UP_TO", 10)
-        monkeypatch.setattr(pipelines.neighbours, "ROWS_A_CELL", 30)
     blob = np.concatenate([clumps(1, 60, 0.01), np.ones((60, 16))])
     found = dropped(STEP, make_rows(v=column(blob)), tmp_path)
     assert set(found.values()) == {"r00000", "r00060"}
     assert len(found) == 118
 
 
-def test_semantic_dedup_posts_at_most_two_edges_a_row(tmp_path):
-    vectors = clumps(groups=2, size=100, spread=0.3)
-    unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    edges = STEP._edges(np.arange(200), unit)
-    assert 198 <= len(edges) <= 2 * 198
+@pytest.mark.parametrize("cells", [1, 3])
+def test_semantic_dedup_keeps_the_row_closest_to_or_farthest_from_the_centroid(
+    tmp_path, monkeypatch, cells
+):
+    monkeypatch.setattr(pipelines.neighbours, "plan_cells", lambda _: cells)
+    monkeypatch.setattr("pipelines.steps.semantic_dedup.plan_cells", lambda _: cells)
+    angle = np.array([0.0, 0.1, 0.2]) + np.arange(3)[:, None] * 2
+    vectors = np.stack([np.cos(angle), np.sin(angle)], axis=2).reshape(9, 2)
+    if cells == 1:
+        vectors = vectors[:3]
+    rows, kept = make_rows(v=column(vectors)), {}
+    for keep in ("closest_to_centroid", "farthest_from_centroid", "smallest_id"):
+        step = STEP.model_copy(update={"keep": keep})
+        kept[keep] = set(dropped(step, rows, tmp_path).values())
+    middles = {f"r{i:05d}" for i in range(1, len(vectors), 3)}
+    assert kept["closest_to_centroid"] == middles
+    assert not kept["farthest_from_centroid"] & middles
+    assert len(kept["farthest_from_centroid"]) == cells
+    assert kept["smallest_id"] == {f"r{i:05d}" for i in range(0, len(vectors), 3)}
 
 
 def test_semantic_dedup_never_joins_zero_vectors(tmp_path):
@@ -124,22 +188,33 @@ def test_semantic_dedup_never_joins_zero_vectors(tmp_path):
     assert dropped(STEP, nothing, tmp_path, cut=[[1], [1]]) == {}
 
 
-def test_semantic_dedup_keeps_the_preferred_then_the_longest_then_the_smallest_id(tmp_path):
-    vectors = column(np.ones((4, 3)))
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({}, "b"),
+        ({"keep": "earliest"}, "d"),
+        ({"keep": "smallest_id"}, "a"),
+        ({"prefer": "score"}, "a"),
+        ({"prefer": "source", "order": ("wiki", "web")}, "c"),
+    ],
+)
+def test_semantic_dedup_keeps_by_column_then_as_asked_then_the_smallest_id(tmp_path, options, kept):
     rows = make_rows(
-        ids=["d", "c", "b", "a"], text=["x", "xx", "xx", "x"], score=[9, 1, 1, 9], v=vectors
+        ids=["d", "c", "b", "a"],
+        text=["x", "xx", "xxx", "x"],
+        score=[8, 1, 1, 9],
+        source=["web", "wiki", "web", "mail"],
+        v=column(np.ones((4, 3))),
     )
-    assert set(dropped(STEP, rows, tmp_path).values()) == {"b"}
-    preferring = STEP.model_copy(update={"prefer": "score"})
-    assert set(dropped(preferring, rows, tmp_path).values()) == {"a"}
+    step = STEP.model_copy(update=options)
+    assert set(dropped(step, rows, tmp_path).values()) == {kept}
 
 
-@pytest.mark.parametrize("kind", [pa.float64(), pa.float16(), pa.int32()])
-@pytest.mark.parametrize("large", [False, True])
-def test_semantic_dedup_reads_lists_of_any_numbers(tmp_path, kind, large):
-    listed = pa.large_list(kind) if large else pa.list_(kind)
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32(), pa.float16(), pa.int32(), pa.uint8()])
+@pytest.mark.parametrize("listed", [pa.list_, pa.large_list, lambda kind: pa.list_(kind, 2)])
+def test_semantic_dedup_reads_lists_of_any_numbers(tmp_path, kind, listed):
     values = np.array([[1, 0], [2, 0], [0, 3]], dtype=kind.to_pandas_dtype())
-    rows = make_rows(v=pa.array(list(values), listed))
+    rows = make_rows(v=pa.array(list(values), listed(kind)))
     assert dropped(STEP, rows, tmp_path) == {"r00001": "r00000"}
 
 
@@ -179,5 +254,26 @@ def test_semantic_dedup_of_a_column_without_vectors_condemns_the_recipe(values):
 
 def test_semantic_dedup_sends_no_sample_where_it_needs_none():
     assert STEP.sample_size(20_000) == 0
-    assert STEP.sample_size(100_000) == 32_000
+    assert STEP.sample_size(100_000) == 948 * 32
     assert STEP.sample_size(10**9) == 1 << 16
+    assert STEP.model_copy(update={"index": "exact"}).sample_size(10**9) == 0
+    assert STEP.model_copy(update={"index": "HNSW32"}).sample_size(50) == 1000
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"search": "nprobe=4"}, "`search` does nothing with index: auto.*IVF1024,Flat"),
+        ({"index": "exact", "gpu": True}, "`gpu` does nothing with index: exact"),
+        ({"index": "HNSW32", "probes": 4}, "`probes` does nothing with index: HNSW32"),
+    ],
+)
+def test_semantic_dedup_refuses_options_of_another_index(options, said):
+    with pytest.raises(ValidationError, match=said):
+        SemanticDedup(**options)
+
+
+def test_semantic_dedup_tells_of_an_index_that_cannot_be_made(tmp_path):
+    step = STEP.model_copy(update={"index": "IVFF4"})
+    with pytest.raises(ValueError, match="semantic_dedup: FAISS does not take index 'IVFF4'"):
+        decide(step, make_rows(v=column(clumps(9, 2))), tmp_path)

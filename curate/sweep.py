@@ -1,0 +1,242 @@
+"""Try several values of one option: run the steps up to it, and count what each value drops."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.errors import did_you_mean
+from curate.examples import Example, Ledger, examples
+from curate.recipe import Recipe, load_recipe
+from curate.run import ledger_of, run_recipe
+from pipelines.keys import Keys
+from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA
+from pipelines.plan import fetch, make_plan
+
+MOST_VALUES = 50
+EVENLY = 6
+"""Values of a range without a step."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What one value does."""
+
+    value: str
+    entered: int
+    dropped: int
+    seconds: float
+    """Of the step, signatures from the cache not counted."""
+
+
+@dataclass(frozen=True)
+class Border:
+    """Rows that one value drops and its neighbour keeps."""
+
+    value: str
+    """Drops them."""
+    keeper: str
+    """Keeps them."""
+    rows: int
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What all values do."""
+
+    step: int
+    op: str
+    option: str
+    values: tuple[Swept, ...]
+    borders: tuple[Border, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the sweep as plain data; of the examples, records and texts."""
+
+        def pair(example: Example) -> dict[str, Any]:
+            texts = (c and c.text for c in (example.content, example.other))
+            return {**example.record, **dict(zip(("text", "other_text"), texts, strict=True))}
+
+        borders = [
+            {**vars(border), "examples": [pair(example) for example in border.examples]}
+            for border in self.borders
+        ]
+        return {**asdict(self), "borders": borders}
+
+
+def sweep_recipe(
+    path: str,
+    overrides: tuple[str, ...],
+    asked: str,
+    *,
+    workers: int | None = None,
+    limit: int | None = None,
+    cache: str | None = None,
+    progress: Tell | None = None,
+) -> Sweep:
+    """Run the steps up to one option for each of its values; nothing of the output stays.
+
+    Rows and signatures that do not depend on the value are computed once and kept in the cache.
+
+    Args:
+        path: the recipe.
+        overrides: assignments on top of it.
+        asked: `near_dedup.similarity=0.7..0.95:0.05`, `4.similarity=0.7,0.8`, or the option alone
+            where one step has it.
+        workers: local processes.
+        limit: read only the first so many records.
+        cache: folder that keeps rows and signatures for later sweeps and runs; removed if left out.
+        progress: told in a few words what is going on.
+
+    Raises:
+        ValueError: no such step or option, or values that it cannot have.
+    """
+    recipe: Recipe = load_recipe(path, overrides)
+    number, option, values = parse_sweep(asked, recipe)
+    tried = [
+        _up_to(load_recipe(path, (*overrides, f"steps.{number}.{option}={value}")), number)
+        for value in values
+    ]  # all are checked before the first runs
+    tell = progress or (lambda _: None)
+    with tempfile.TemporaryDirectory(prefix="curate-sweep-") as folder:
+        found: list[Swept] = []
+        ledgers: list[Ledger] = []
+        for value, one in zip(values, tried, strict=True):
+            tell(f"{option} {value} ({len(found) + 1} of {len(values)})")
+            there = {"path": f"{folder}/{len(found)}", "overwrite": False}
+            one = one.model_copy(update={"write": one.write.model_copy(update=there)})
+            kept = cache or f"{folder}/cache"
+            result = run_recipe(one, workers=workers, limit=limit, cache=kept)
+            at = result.manifest["steps"][number]
+            found.append(Swept(value, at["in"], at["dropped"], at["seconds"]))
+            ledgers.append(ledger_of(result.out, result.manifest))
+        columns = result.manifest["columns"]
+        borders = tuple(_borders(recipe, number, values, ledgers, columns, limit))
+    return Sweep(number, recipe.steps[number - 1].op, option, tuple(found), borders)
+
+
+def parse_sweep(asked: str, recipe: Recipe) -> tuple[int, str, list[str]]:
+    """Return the step, counted from 1, the option and its values.
+
+    Raises:
+        ValueError: not of the form, no such step or option, or it stands more than once.
+    """
+    place, equals, values = asked.partition("=")
+    *path, option = place.strip().removeprefix("steps.").split(".")
+    if not equals or not option or len(path) > 1:
+        raise ValueError(
+            f"--sweep {asked!r} is not of the form STEP.OPTION=VALUES, as in "
+            "near_dedup.similarity=0.7..0.95:0.05"
+        )
+    steps = list(enumerate(recipe.steps, start=1))
+    of = [
+        number
+        for number, step in steps
+        if option in type(step).model_fields and (not path or path[0] in (step.op, str(number)))
+    ]
+    if len(of) != 1:
+        have = [
+            f"{number}.{name}"
+            for number, step in steps
+            for name in type(step).model_fields
+            if name != "op" and (len(of) < 2 or name == option)
+        ]
+        names = [f"{step.op}.{name}" for _, step in steps for name in type(step).model_fields]
+        what = f"stands {len(of)} times" if of else "is no option of the recipe's steps"
+        raise ValueError(
+            f"--sweep: {place} {what}; there are: {', '.join(have) or 'no steps'}"
+            f"{'' if of else did_you_mean(place, names)}"
+        )
+    return of[0], option, parse_values(values)
+
+
+def parse_values(text: str) -> list[str]:
+    """Return the values of `0.7,0.8`, `0.7..0.95` (six of them) or `0.7..0.95:0.05`, once each.
+
+    Raises:
+        ValueError: not numbers where numbers are due, no value, or more than MOST_VALUES.
+    """
+    found = re.fullmatch(r"\s*([^:.]*\.?[^:.]*)\.\.([^:]+?)(?::(.+))?", text)
+    if found is None:
+        values = [value.strip() for value in text.split(",") if value.strip()]
+    else:
+        try:
+            first, last = Decimal(found[1].strip()), Decimal(found[2].strip())
+            step = Decimal(found[3]) if found[3] else (last - first) / (EVENLY - 1)
+        except InvalidOperation:
+            raise ValueError(f"--sweep: {text!r} is not FIRST..LAST or FIRST..LAST:STEP") from None
+        if step <= 0 or last < first:
+            raise ValueError(f"--sweep: {text!r} does not go up: FIRST < LAST and STEP > 0")
+        count = int((last - first) / step) + 1
+        values = [_plain(first + step * i) for i in range(min(count, MOST_VALUES + 1))]
+    values = list(dict.fromkeys(values))
+    if not 1 <= len(values) <= MOST_VALUES:
+        raise ValueError(f"--sweep: 1 to {MOST_VALUES} values, got {len(values) or 'none'}")
+    return values
+
+
+def _plain(value: Decimal) -> str:
+    """Return a number as one writes it: 0.7 and not 0.700."""
+    text = f"{round(value, 6):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _up_to(recipe: Recipe, number: int) -> Recipe:
+    return recipe.model_copy(update={"steps": recipe.steps[:number], "prove": None})
+
+
+def _borders(
+    recipe: Recipe,
+    number: int,
+    values: list[str],
+    ledgers: list[Ledger],
+    columns: dict[str, str | None],
+    limit: int | None,
+) -> Iterator[Border]:
+    """Yield what neighbouring values treat differently."""
+    plan = make_plan(recipe.read, limit=limit)
+    dropped = [_dropped(ledger, number) for ledger in ledgers]
+    for i in range(len(values) - 1):
+        for here, there in ((i, i + 1), (i + 1, i)):
+            keys = np.setdiff1d(dropped[here], dropped[there], assume_unique=True)
+            if len(keys):
+                shown = examples(
+                    _records(ledgers[here], number, keys),
+                    lambda wanted: fetch(recipe.read, plan, wanted),
+                    columns,
+                )
+                yield Border(values[here], values[there], len(keys), tuple(shown))
+
+
+def _dropped(ledger: Ledger, number: int) -> Keys:
+    """Return the keys of the rows that a step drops, ascending."""
+    keys = [_of_step(part, number)["key"].to_numpy() for part in ledger]
+    return np.sort(np.concatenate([np.empty(0, np.int64), *keys]))
+
+
+def _of_step(part: pa.Table, number: int) -> pa.Table:
+    return part.filter(pc.and_(pc.equal(part["step"], number), pc.equal(part["fate"], DROPPED)))
+
+
+def _records(ledger: Ledger, number: int, keys: Keys) -> pa.Table:
+    """Return the records of some dropped rows, and of the rows they duplicate, as if kept."""
+    wanted = pa.array(keys, pa.int64())
+    empty = LEDGER_SCHEMA.empty_table()
+    of_step = [_of_step(part, number) for part in ledger]
+    mine = pa.concat_tables([empty, *(p.filter(pc.is_in(p["key"], wanted)) for p in of_step)])
+    others = mine["other"].drop_null().combine_chunks()
+    found = pa.concat_tables([empty, *(p.filter(pc.is_in(p["id"], others)) for p in ledger)])
+    at = LEDGER_SCHEMA.get_field_index("fate")
+    found = found.set_column(at, LEDGER_SCHEMA.field(at), pa.repeat(KEPT, len(found)))
+    return pa.concat_tables([mine, found])
