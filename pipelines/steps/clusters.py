@@ -17,20 +17,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.components import Int64, components
-from pipelines.keepers import ROW_ID, keeper_order
+from pipelines.components import Int64
+from pipelines.duplicates import Similarities, decided, thinned, verdicts_on
 from pipelines.keys import Keys
 from pipelines.mail import Mail, Message, Round, home, home_number, message, scatter
 from pipelines.rows import HOME, KEY, whole
-from pipelines.steps.corpus import WHOLE, Site, send_home, verdict_table
+from pipelines.steps.corpus import WHOLE, Site, send_home
 from pipelines.steps.star_rounds import post_to_partitions, star_rounds
 from pipelines.tokens import mix
-
-Similarities = npt.NDArray[np.float64]
 
 SPREAD_FROM = 256
 """Shards from which on clusters are made in many places."""
@@ -50,7 +47,7 @@ class Clusters:
     threshold: float
     """The similarity that makes an edge."""
     held: Callable[[int, Keys], pa.Table]
-    """Returns rows of a shard by their keys, which ascend: columns `_key`, `evidence` and others."""
+    """Returns rows of a shard by their keys, which ascend: `_key`, `evidence` and other columns."""
     similarities: Callable[[pa.Array, Int64, Int64], Similarities]
     """Returns the similarity of pairs of positions in a column of evidence."""
 
@@ -142,125 +139,3 @@ def answer(wanted: pa.Table, held: Callable[[Keys], pa.Table]) -> Iterator[Messa
     ):
         at = order[np.searchsorted(keys, asked[KEY].to_numpy(), sorter=order)]
         yield message(reply, EVIDENCE, found.take(pa.array(at)))
-
-
-@dataclass(frozen=True)
-class _Graph:
-    """Rows by key, the edges between them by position, and the best row of each component."""
-
-    nodes: pa.Table
-    a: Int64
-    b: Int64
-    similarity: Similarities
-    best: Int64
-    """Position of the row that would be kept of the component of each."""
-    rank: Int64
-    """Place of each row in the order of components and of who would be kept."""
-
-
-def _graph(edges: pa.Table, nodes: pa.Table) -> _Graph:
-    keys, unique_at = np.unique(nodes[KEY].to_numpy(), return_index=True)
-    nodes = nodes.take(pa.array(unique_at))
-    a = np.searchsorted(keys, edges["a"].to_numpy())
-    b = np.searchsorted(keys, edges["b"].to_numpy())
-    groups = components(a, b, len(keys))
-    order = keeper_order(groups, nodes)
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = groups[order][1:] != groups[order][:-1]
-    best, rank = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
-    best[order] = order[np.flatnonzero(first)[np.cumsum(first) - 1]]
-    rank[order] = np.arange(len(order))
-    return _Graph(nodes, a, b, edges["similarity"].to_numpy(), best, rank)
-
-
-def thinned(edges: pa.Table, nodes: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Return at most two edges a row: to the best row of its component and to its closest.
-
-    They have the same components, and all evidence that a verdict on more of the corpus can need:
-    a row that is kept of all is the best of its component wherever it is found. Nodes come once.
-    """
-    graph = _graph(edges, nodes)
-    to_best, closest, similarity = _evidence_of(graph)
-    row = np.flatnonzero(graph.best != np.arange(len(graph.best)))
-    near = np.flatnonzero(closest != graph.best)
-    near = near[closest[near] != near]
-    keys = graph.nodes[KEY].to_numpy()
-    kept = pa.table(
-        {
-            "a": keys[np.concatenate([row, near])],
-            "b": keys[np.concatenate([graph.best[row], closest[near]])],
-            "similarity": np.concatenate([to_best[row], similarity[near]]),
-        }
-    )
-    return kept, graph.nodes
-
-
-def decided(edges: pa.Table, nodes: pa.Table) -> pa.Table:
-    """Return what there is to say of each row that is not kept of its component.
-
-    Rows of earlier runs, whose homes are negative, are never dropped.
-
-    Returns:
-        columns `_key`, `_home`; `keeper`, `keeper_home` and `other`, the key, home and id of the
-        kept row; `value`, the similarity to it, NaN where it was not measured; `through` and
-        `closest`, id of and similarity to the closest row it was compared with.
-    """
-    graph = _graph(edges, nodes)
-    to_best, closest, similarity = _evidence_of(graph)
-    keys, homes = graph.nodes[KEY].to_numpy(), graph.nodes[HOME].to_numpy()
-    dropped = np.flatnonzero((graph.best != np.arange(len(keys))) & (homes >= 0))
-    keeper, ids = graph.best[dropped], whole(graph.nodes[ROW_ID])
-    return pa.table(
-        {
-            KEY: keys[dropped],
-            HOME: homes[dropped],
-            "keeper": keys[keeper],
-            "keeper_home": homes[keeper],
-            "other": ids.take(pa.array(keeper)),
-            "value": to_best[dropped],
-            "through": ids.take(pa.array(closest[dropped])),
-            "closest": similarity[dropped],
-        }
-    )
-
-
-def verdicts_on(dropped: pa.Table, reason: str, threshold: float) -> pa.Table:
-    """Return the verdicts on rows as `decided` returns them, all similarities known.
-
-    Where the similarity to the kept row is below the threshold, the detail names what links them.
-    """
-    value = dropped["value"].to_numpy()
-    through = zip(dropped["through"].to_pylist(), dropped["closest"].to_pylist(), strict=True)
-    detail = [
-        None if is_similar else f"linked through {name} ({closest:.2f})"
-        for is_similar, (name, closest) in zip(value >= threshold, through, strict=True)
-    ]
-    return verdict_table(
-        dropped[KEY].to_numpy(),
-        reason,
-        value=value,
-        threshold=threshold,
-        other=whole(dropped["other"]),
-        detail=pa.array(detail, pa.string()),
-    )
-
-
-def _evidence_of(graph: _Graph) -> tuple[Similarities, Int64, Similarities]:
-    """Return the similarity of each row to the best of its component, and its closest.
-
-    Returns:
-        the similarity to the best, NaN where it was not measured; the position of the closest
-        neighbour (of those equally close the one of the smallest rank); the similarity to that.
-    """
-    measured = ~np.isnan(graph.similarity)
-    a, b, similarity = graph.a[measured], graph.b[measured], graph.similarity[measured]
-    here, there = np.concatenate([a, b]), np.concatenate([b, a])
-    both = np.concatenate([similarity, similarity])
-    to_best = np.full(len(graph.best), np.nan)
-    direct = graph.best[here] == there
-    to_best[here[direct]] = both[direct]
-    order = np.lexsort((graph.rank[there], -both, here))
-    firsts = order[np.unique(here[order], return_index=True)[1]]
-    closest, nearest = np.arange(len(graph.best)), np.ones(len(graph.best))
-    closest[here[firsts]], nearest[here[firsts]] = there[firsts], both[firsts]
-    return to_best, closest, nearest

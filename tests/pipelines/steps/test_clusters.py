@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 import pipelines.steps.clusters
 import pipelines.steps.star_rounds
 from pipelines.components import components
+from pipelines.duplicates import decided, thinned
 from pipelines.mail import NOTE, PLAN, home_number, open_mail, run_rounds
 from pipelines.rows import HOME, KEY
-from pipelines.steps.clusters import Clusters, decided, thinned
+from pipelines.steps.clusters import Clusters
 from pipelines.steps.corpus import VERDICT, Site
 from pipelines.steps.step import Chance
 

@@ -273,6 +273,12 @@ def test_semantic_dedup_refuses_options_of_another_index(options, said):
         SemanticDedup(**options)
 
 
+@pytest.mark.parametrize("index", ["auto", "exact", "HNSW32"])
+def test_semantic_dedup_takes_its_own_defaults_written_out(index):
+    step = SemanticDedup(index=index)
+    assert SemanticDedup(**step.model_dump()) == step
+
+
 def test_semantic_dedup_tells_of_an_index_that_cannot_be_made(tmp_path):
     step = STEP.model_copy(update={"index": "IVFF4"})
     with pytest.raises(ValueError, match="semantic_dedup: FAISS does not take index 'IVFF4'"):
