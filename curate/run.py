@@ -24,7 +24,8 @@ from pipelines.account import Unbalanced
 from pipelines.earlier import key_files
 from pipelines.plan import TASK_BYTES, ReadPlan, fetch, make_plan
 from pipelines.spool import PLAN_FILE, SPOOL_BYTES, task_of
-from pipelines.steps.corpus import Corpus, earlier_list
+from pipelines.steps.corpus import earlier_list
+from pipelines.steps.dedup import Dedup
 
 CULPRITS = 5
 """Quarantined rows named when there are too many."""
@@ -165,8 +166,8 @@ def _earlier(recipe: Recipe) -> dict[int, list[tuple[str, str]]]:
     """Return, by number of the step, the files of keys of earlier runs and their sha256."""
     found = {}
     for number, step in enumerate(recipe.steps, start=1):
-        runs = getattr(step, "against", ())
-        if isinstance(step, Corpus) and runs:
+        if isinstance(step, Dedup) and step.against:
+            runs = (step.against,) if isinstance(step.against, str) else step.against
             found[number] = key_files([_absolute(run) for run in runs], step)
     return found
 

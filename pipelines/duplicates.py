@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.components import Int64, components
-from pipelines.keepers import ROW_ID, keeper_order
+from pipelines.keepers import ROW_ID, keeper_order, of_earlier_run
 from pipelines.rows import HOME, KEY, whole
 from pipelines.steps.corpus import verdict_table
 
@@ -70,21 +71,20 @@ def decided(edges: pa.Table, nodes: pa.Table) -> pa.Table:
 def verdicts_on(dropped: pa.Table, reason: str, threshold: float) -> pa.Table:
     """Return the verdicts on rows as `decided` returns them, all similarities known.
 
-    Where the similarity to the kept row is below the threshold, the detail names what links them.
+    Where the similarity to the kept row is below the threshold, the detail names what links them;
+    else it tells where the kept row is of an earlier run.
     """
-    value = dropped["value"].to_numpy()
+    value, keeper = dropped["value"].to_numpy(), dropped["keeper"].to_numpy()
     through = zip(dropped["through"].to_pylist(), dropped["closest"].to_pylist(), strict=True)
-    detail = [
-        None if is_similar else f"linked through {name} ({closest:.2f})"
-        for is_similar, (name, closest) in zip(value >= threshold, through, strict=True)
-    ]
+    linked = [f"linked through {name} ({closest:.2f})" for name, closest in through]
+    direct = pa.array(value >= threshold)
     return verdict_table(
         dropped[KEY].to_numpy(),
         reason,
         value=value,
         threshold=threshold,
         other=whole(dropped["other"]),
-        detail=pa.array(detail, pa.string()),
+        detail=pc.if_else(direct, of_earlier_run(keeper), pa.array(linked, pa.string())),
     )
 
 

@@ -9,7 +9,7 @@ and live at homes of negative numbers, one a file; they are never dropped, and n
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipelines import files
 from pipelines.keys import Keys
+from pipelines.rows import KEY, Columns, Rows
 from pipelines.steps.corpus import Corpus
 
 MANIFEST = "_curate/manifest.json"
@@ -68,34 +69,28 @@ def keys_folder(number: int, step: Corpus) -> str:
 
 def signing_options(step: Corpus) -> dict[str, Any]:
     """Return the options that decide what a step stores of a row."""
-    without = {"op", "column", *step.after_sign}
+    without = {"op", "column", "prefer", "order", "keep", *step.after_sign}
     return dict(json.loads(step.model_dump_json(exclude=without)))
 
 
-def read_keys(path: str) -> pa.Table:
-    """Return what was stored in one file."""
-    with files.open_arrow(path) as source:
-        return pq.read_table(source)
+def open_earlier(paths: Sequence[str], home: int, keys: Keys | None = None) -> Iterator[Rows]:
+    """Yield the rows of the file of keys that lives at a negative home; only `keys` if given."""
+    part = -home - 1
+    with files.open_arrow(paths[part]) as source:
+        stored = pq.read_table(source)
+    rows = Rows(stored.append_column(KEY, pa.array(earlier_keys(part, len(stored)))), Columns())
+    rows = rows if keys is None else rows.filter(np.isin(rows.keys, keys))
+    if len(rows):
+        yield rows
 
 
 def earlier_keys(part: int, rows: int) -> Keys:
-    """Return the keys of the rows of file number `part`: negative, and no two alike."""
-    first = np.int64(part) << _ROW_BITS
-    keys: Keys = -(first + np.arange(rows, dtype=np.int64)) - 1
+    """Return the keys of the rows of file number `part`: negative, ascending, no two alike."""
+    last = -(np.int64(part) << _ROW_BITS) - 1
+    keys: Keys = np.arange(last - rows + 1, last + 1, dtype=np.int64)
     return keys
 
 
 def earlier_home(part: int) -> int:
     """Return the number of the home of file number `part`."""
     return -part - 1
-
-
-def earlier_part(home: int) -> int:
-    """Return the number of the file whose rows live at a negative home."""
-    return -home - 1
-
-
-def row_of(keys: Keys) -> Keys:
-    """Return the positions of rows within their file."""
-    rows: Keys = (-keys - 1) & ((1 << _ROW_BITS) - 1)
-    return rows

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -18,7 +19,7 @@ import pyarrow as pa
 
 from pipelines import files
 from pipelines.books import Books
-from pipelines.earlier import earlier_home, earlier_part, keys_folder
+from pipelines.earlier import earlier_home, keys_folder
 from pipelines.faults import raised_by_us
 from pipelines.finish import finish_rounds, report_shard
 from pipelines.mail import (
@@ -146,7 +147,8 @@ def _segment_round(job: Job, segment: Segment, earlier: Sequence[str]) -> Round:
             return
         if run.signed:
             step, signed = segment.corpus[1], pa.concat_tables(run.signed)
-            yield from _posted(segment.corpus[0], lambda: step.send(signed, number, job.spread))
+            post = partial(step.send, signed, number, job.spread)
+            yield from _posted(segment.corpus[0], post)
         yield message(address, HERE)
 
     takes = (TASK,) if segment.index == 0 else (HERE, VERDICT, EDIT)
@@ -158,9 +160,10 @@ def _recall(job: Job, segment: Segment, number: int) -> Iterator[Message]:
     """Post one file of keys of earlier runs."""
     assert segment.corpus is not None
     step, corpus = segment.corpus
-    part = earlier_part(number)
-    stored = Site(job.work, segment.name, Chance(job.seed, step)).earlier(part)
-    yield from _posted(step, lambda: corpus.recall(stored, part, job.spread))
+    chance = Chance(job.seed, step)
+    for rows in Site(job.work, segment.name, chance).rows(number):
+        signed = corpus.sign(rows, chance)
+        yield from _posted(step, partial(corpus.send, signed, number, job.spread))
 
 
 def _posted(step: int, post: Callable[[], Iterable[Message]]) -> Iterator[Message]:

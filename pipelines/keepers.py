@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.keys import Keys
 from pipelines.rows import HOME, KEY, MissingColumn, Rows
 
 Keep = Literal["longest", "earliest", "smallest_id"]
@@ -20,6 +21,8 @@ QUALITY = "quality"
 MERIT = "merit"
 """int64; what `keep` goes by: the length of the content in bytes, minus the key, or 0 for all."""
 ROW_ID = "id"
+EARLIER = "which an earlier run has"
+"""Detail of a row that is dropped for one of an earlier run."""
 NODE = [KEY, HOME, QUALITY, MERIT, ROW_ID]
 """Columns of a row that may be kept or dropped as a duplicate."""
 
@@ -54,6 +57,11 @@ def credentials(
     return {QUALITY: quality, MERIT: merit, ROW_ID: rows.ids}
 
 
+def of_earlier_run(keepers: Keys) -> pa.Array:
+    """Return the detail of rows dropped for some keepers: null, or that it is not of this run."""
+    return pc.if_else(pa.array(keepers < 0), EARLIER, pa.scalar(None, pa.string()))
+
+
 def _numbers(rows: Rows, prefer: str) -> pa.Array:
     """Return a column as float64; null and NaN rank below every number."""
     values = rows.column(prefer, "`prefer`")
@@ -78,17 +86,20 @@ def _places(rows: Rows, prefer: str, order: Sequence[str]) -> pa.Array:
 def keeper_order(groups: npt.NDArray[np.int64], table: pa.Table) -> npt.NDArray[np.int64]:
     """Return the order of rows by group, the keeper first within each.
 
-    The keeper has the highest quality, then the greatest merit, then the smallest id; `_key`
-    settles what is left, so that the order is total.
+    The keeper is a row of an earlier run (its key is negative), or else has the highest quality,
+    then the greatest merit, then the smallest id; `_key` settles what is left, so that the order is
+    total.
     """
     keyed = pa.table(
-        [pa.array(groups)] + [table[name] for name in (QUALITY, MERIT, ROW_ID, KEY)],
-        names=["group", QUALITY, MERIT, ROW_ID, KEY],
+        [pa.array(groups), pa.array(table[KEY].to_numpy() < 0)]
+        + [table[name] for name in (QUALITY, MERIT, ROW_ID, KEY)],
+        names=["group", "earlier", QUALITY, MERIT, ROW_ID, KEY],
     )
     order: npt.NDArray[np.int64] = pc.sort_indices(
         keyed,
         sort_keys=[
             ("group", "ascending"),
+            ("earlier", "descending"),
             (QUALITY, "descending"),
             (MERIT, "descending"),
             (ROW_ID, "ascending"),

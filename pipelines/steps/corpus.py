@@ -57,19 +57,17 @@ class Site:
     """Folder of the working shards, where that is not `work`."""
 
     def rows(self, number: int, keys: Keys | None = None) -> Iterator[Rows]:
-        """Yield the rows of working shard `number` in batches, or only those with `keys`."""
-        from pipelines.shard import (
-            open_rows,  # the shard reads rows for steps: late to avoid a ring
-        )
+        """Yield the rows of working shard `number` in batches, or only those with `keys`.
 
+        A negative number is a file of keys of an earlier run.
+        """
+        from pipelines.earlier import open_earlier  # they read rows for steps: late
+        from pipelines.shard import open_rows  # to avoid a ring
+
+        if number < 0:
+            paths = json.loads(files.read_bytes(earlier_list(self.work, self.chance.step)))
+            return open_earlier(paths, number, keys)
         return open_rows(self.shelf or self.work, number, self.segment, keys)
-
-    def earlier(self, part: int) -> pa.Table:
-        """Return what earlier runs stored in file number `part`."""
-        from pipelines.earlier import read_keys  # late to avoid a ring
-
-        paths = json.loads(files.read_bytes(earlier_list(self.work, self.chance.step)))
-        return read_keys(paths[part])
 
     def store(self, name: str, **arrays: npt.NDArray[Any]) -> str:
         """Write arrays that every shard needs to one file; returns its path.
@@ -102,7 +100,7 @@ class Corpus(Step):
     edits: ClassVar[bool] = False
     """Whether the step changes rows."""
     stores: ClassVar[bool] = False
-    """Whether the step can compare rows with those of an earlier run: `stored` and `recall`."""
+    """Whether the step can compare rows with what it `stored` of those of an earlier run."""
 
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:
         """Return the small columns this step needs of each row; the first is `_key`."""
@@ -117,13 +115,10 @@ class Corpus(Step):
         raise NotImplementedError
 
     def stored(self, rows: Rows, chance: Chance) -> pa.Table:
-        """Return what a later run needs to compare each row: the id and the step's own columns."""
-        raise NotImplementedError
+        """Return what a later run needs to compare each row, one line a row: `_id` and columns.
 
-    def recall(self, stored: pa.Table, part: int, shards: int) -> Iterable[Message]:
-        """Post the rows of file number `part` of earlier runs, as `send` posts signatures.
-
-        Their keys and their home are negative (`pipelines.earlier`); about `shards` shards post.
+        There, `sign` and the rounds meet rows that have these columns and no other, and negative
+        keys: see `pipelines.earlier`.
         """
         raise NotImplementedError
 

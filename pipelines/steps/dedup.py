@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 import pyarrow as pa
 from pydantic import model_validator
@@ -15,6 +15,9 @@ from pipelines.steps.corpus import Corpus
 class Dedup(Corpus):
     """A corpus step that keeps one row of each group of duplicates."""
 
+    after_sign: ClassVar[tuple[str, ...]] = ("against",)
+    stores: ClassVar[bool] = True
+
     prefer: str | None = None
     """Column that decides first which row is kept: the one with the highest number, or with the
     value that comes first in `order`."""
@@ -24,6 +27,12 @@ class Dedup(Corpus):
     """Of rows that `prefer` does not tell apart, the one kept: with the longest content, the first
     in the input (files in their order, then rows), or with the smallest id. What is still equal
     is settled by the smallest id."""
+
+    against: str | tuple[str, ...] = ()
+    """Output folder, or several, of earlier runs of this step with `write: {keys: true}`: what is
+    like a row that entered the step there is dropped here. Their keys are read, not their rows.
+    With `keep: earliest` the deliveries together keep what one run over all would, but for rows
+    delivered earlier that only a later row links."""
 
     @model_validator(mode="after")
     def _order_is_of_a_column(self) -> Self:
@@ -36,4 +45,6 @@ class Dedup(Corpus):
 
     def credentials(self, rows: Rows) -> dict[str, pa.Array]:
         """Return the columns by which the keeper is chosen: see `pipelines.keepers`."""
+        if (rows.keys < 0).any():  # of an earlier run: not to be chosen among
+            return credentials(rows, None, "smallest_id")
         return credentials(rows, self.prefer, self.keep, self.order)

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from pipelines.keepers import ROW_ID, keeper_order
+from pipelines.keepers import ROW_ID, keeper_order, of_earlier_run
 from pipelines.mail import Mail, Message, Round, message, scatter
-from pipelines.rows import HOME, KEY, Rows, whole
+from pipelines.rows import HOME, ID, KEY, Rows, whole
 from pipelines.steps.corpus import Site, send_home, verdict_table
 from pipelines.steps.dedup import Dedup
 from pipelines.steps.step import Chance
@@ -23,6 +23,7 @@ from pipelines.tokens import UInt64, utf8_bytes
 Ignorable = Literal["case", "space", "punctuation"]
 _MOST_PARTITIONS = 512
 _BYTES = 16
+_STORED = ("_high", "_low")
 _PUNCTUATION = r"[\pP$+<=>^`|~]+"
 """Unicode punctuation and what else ASCII has of it; emoji and other symbols say something."""
 
@@ -44,9 +45,19 @@ class ExactDedup(Dedup):
 
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:
         """Return key, digest (two 64-bit halves) and what decides the keeper."""
-        names = self.columns or (rows.columns.text or rows.columns.image,)
-        high, low = digests([self._comparable(rows, name) for name in names])
+        high, low = self._digests(rows)
         return pa.table({KEY: rows.keys, "high": high, "low": low, **self.credentials(rows)})
+
+    def stored(self, rows: Rows, chance: Chance) -> pa.Table:
+        """Return id and digest of each row."""
+        return pa.table(dict(zip((ID, *_STORED), (rows.ids, *self._digests(rows)), strict=True)))
+
+    def _digests(self, rows: Rows) -> tuple[UInt64, UInt64]:
+        if set(_STORED) <= set(rows.table.column_names):  # of an earlier run
+            high, low = (rows.column(name).to_numpy() for name in _STORED)
+            return high, low
+        names = self.columns or (rows.columns.text or rows.columns.image,)
+        return digests([self._comparable(rows, name) for name in names])
 
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
         """Post signatures by digest."""
@@ -77,6 +88,7 @@ class ExactDedup(Dedup):
             value=1.0,
             threshold=1.0,
             other=whole(table[ROW_ID]).take(pa.array(keeper[dropped])),
+            detail=of_earlier_run(table[KEY].to_numpy()[keeper[dropped]]),
         )
         return send_home(verdicts, table[HOME].to_numpy()[dropped])
 

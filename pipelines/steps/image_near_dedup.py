@@ -11,12 +11,13 @@ from pydantic import Field
 from pipelines.images import pixels
 from pipelines.minhash import Ranks
 from pipelines.perceptual import hamming_pairs, phash, similarity, thumbnails
-from pipelines.rows import Mask, Rows
+from pipelines.rows import ID, Mask, Rows
 from pipelines.steps.pairs import PairDedup, Positions, Signatures, Similarities
 from pipelines.steps.step import Chance
 from pipelines.tokens import UInt64
 
 _BLOCK = 1 << 14
+_HASH, _THUMBNAIL = "_phash", "_thumbnail"
 
 
 class ImageNearDedup(PairDedup):
@@ -43,8 +44,13 @@ class ImageNearDedup(PairDedup):
 
     def signature(self, rows: Rows, chance: Chance) -> tuple[Signatures, Mask]:
         """Return the perceptual hash of each image."""
-        hashes = rows.view("phash", lambda r: phash(pixels(r).images))
-        return hashes[:, None], np.ones(len(rows), dtype=np.bool_)
+        return self._hashes(rows)[:, None], np.ones(len(rows), dtype=np.bool_)
+
+    def _hashes(self, rows: Rows) -> UInt64:
+        if _HASH in rows.table.column_names:  # of an earlier run
+            stored: UInt64 = rows.column(_HASH).to_numpy()
+            return stored
+        return rows.view("phash", lambda r: phash(pixels(r).images))
 
     def bands(self, signature: Signatures) -> UInt64:
         """Return the perceptual hash of each image as its one band."""
@@ -67,8 +73,14 @@ class ImageNearDedup(PairDedup):
 
     def evidence(self, rows: Rows) -> pa.Array:
         """Return the thumbnail of each image."""
+        if _THUMBNAIL in rows.table.column_names:
+            return rows.column(_THUMBNAIL)
         thumbs = thumbnails(pixels(rows).images)
         return pa.FixedSizeListArray.from_arrays(pa.array(thumbs.ravel()), thumbs.shape[1])
+
+    def stored(self, rows: Rows, chance: Chance) -> pa.Table:
+        """Return id, perceptual hash and thumbnail of each image."""
+        return pa.table({ID: rows.ids, _HASH: self._hashes(rows), _THUMBNAIL: self.evidence(rows)})
 
     def similarities(self, evidence: pa.Array, left: Positions, right: Positions) -> Similarities:
         """Return the similarity of pairs of thumbnails."""

@@ -10,12 +10,13 @@ from pydantic import Field
 from pipelines.characters import character_shingles_of
 from pipelines.jaccard import Sets, column_sets, cut, distinct, jaccard, set_column
 from pipelines.minhash import band_hashes, plan_bands, signatures
-from pipelines.rows import Mask, Rows
+from pipelines.rows import ID, Mask, Rows
 from pipelines.steps.pairs import PairDedup, Positions, Signatures, Similarities
 from pipelines.steps.step import Chance
 from pipelines.tokens import Tokens, UInt64, shingles_of
 
 _SHINGLE = {"word": 5, "char": 20}
+_STORED = "_shingles"
 _FINE = 2
 """Values of the signature in a finer band."""
 
@@ -49,8 +50,9 @@ class NearDedup(PairDedup):
 
     def signature(self, rows: Rows, chance: Chance) -> tuple[Signatures, Mask]:
         """Return the MinHash signature of each text and which texts have shingles."""
-        shingles = self._shingles(rows)
-        return self._signatures(cut(shingles), chance), shingles.counts > 0
+        sets = cut(self._shingles(rows)) if _STORED not in rows.table.column_names else None
+        sets = sets or column_sets(rows.column(_STORED))  # of an earlier run
+        return self._signatures(sets, chance), sets.counts > 0
 
     def bands(self, signature: Signatures) -> UInt64:
         """Return the band hashes of some signatures."""
@@ -63,7 +65,13 @@ class NearDedup(PairDedup):
 
     def evidence(self, rows: Rows) -> pa.Array:
         """Return the set of shingle hashes of each text."""
+        if _STORED in rows.table.column_names:
+            return rows.column(_STORED)
         return set_column(distinct(self._shingles(rows)))
+
+    def stored(self, rows: Rows, chance: Chance) -> pa.Table:
+        """Return id and shingle hashes of each text: signatures follow from them."""
+        return pa.table({ID: rows.ids, _STORED: self.evidence(rows)})
 
     def similarities(self, evidence: pa.Array, left: Positions, right: Positions) -> Similarities:
         """Return the Jaccard similarity of pairs of texts."""

@@ -36,7 +36,7 @@ class PairDedup(Dedup):
     """A dedup that compares only rows which share a band, and those exactly."""
 
     reason: ClassVar[str] = "near_duplicate"
-    after_sign: ClassVar[tuple[str, ...]] = ("similarity", "prefer", "order", "keep")
+    after_sign: ClassVar[tuple[str, ...]] = ("similarity", "prefer", "order", "keep", "against")
     one_place: ClassVar[bool] = False
     """Whether a band must meet as a whole, not only rows of equal hash."""
     refines: ClassVar[bool] = False
@@ -225,8 +225,13 @@ def _post_bands(kind: str, of: pa.Table, hashes: UInt64, partitions: int) -> Ite
 def _post_pairs(
     rows: pa.Table, left: Positions, right: Positions, partitions: int
 ) -> Iterator[Message]:
-    """Post pairs of positions by their first key, so that repeats meet."""
+    """Post pairs of positions by their first key, so that repeats meet.
+
+    Not those of two rows of earlier runs: nothing is decided on them.
+    """
     keys, homes = rows[KEY].to_numpy(), rows[HOME].to_numpy()
+    undecided = (keys[left] >= 0) | (keys[right] >= 0)
+    left, right = left[undecided], right[undecided]
     swap = keys[left] > keys[right]
     a, b = np.where(swap, right, left), np.where(swap, left, right)
     pairs = pa.table({"a": keys[a], "home_a": homes[a], "b": keys[b], "home_b": homes[b]})

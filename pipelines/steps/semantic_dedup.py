@@ -28,7 +28,7 @@ from pipelines.neighbours import (
 )
 from pipelines.partitions import Placed, open_members, plan_partitions, portions, post_members
 from pipelines.recall import QUERIES, have_a_better
-from pipelines.rows import HOME, KEY, Rows
+from pipelines.rows import HOME, ID, KEY, Rows
 from pipelines.similar import Joined, edges_of, join_copies, join_tiles
 from pipelines.steps.clusters import Clusters
 from pipelines.steps.corpus import WHOLE, Site
@@ -66,7 +66,7 @@ class SemanticDedup(VectorCorpus, Dedup):
     extra: ClassVar[str | None] = "semantic"
     imports: ClassVar[tuple[str, ...]] = ("faiss",)
     after_sign: ClassVar[tuple[str, ...]] = (
-        *("similarity", "prefer", "order", "keep"),
+        *("similarity", "prefer", "order", "keep", "against"),
         *("index", "probes", "neighbours", "search", "gpu"),
     )
 
@@ -127,6 +127,10 @@ class SemanticDedup(VectorCorpus, Dedup):
         if self.keep in get_args(ByCentroid):
             return _MOST_SAMPLED
         return 0 if self.is_exact(total) else QUERIES
+
+    def stored(self, rows: Rows, chance: Chance) -> pa.Table:
+        """Return id and vector of each row."""
+        return pa.table({ID: rows.ids, self.column: rows.column(self.column)})
 
     def described(self, rows: Rows, chance: Chance) -> dict[str, pa.Array]:
         """Return what decides whether a row of the sample is kept rather than another."""
@@ -190,7 +194,8 @@ class SemanticDedup(VectorCorpus, Dedup):
             vectors = matrix(sample["vector"])
             centroids = fit_centroids(vectors, self.cells(total), seed)
             if not self.is_exact(total):
-                sample, queries = sample.slice(0, QUERIES), vectors[:QUERIES]
+                of_this_run = np.flatnonzero(sample[KEY].to_numpy() >= 0)[:QUERIES]
+                sample, queries = sample.take(pa.array(of_this_run)), vectors[of_this_run]
                 cells = assign_cells(queries, centroids, 1)
                 asked = self._nodes(sample, 0, queries, centroids[cells[:, 0]])
         path = site.store(
