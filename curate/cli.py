@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -32,6 +33,8 @@ def main(traceback: bool) -> None:
     Exit codes: 0 done; 1 the run failed; 2 something to correct in the recipe, the options or
     the files; 3 `prove` found no support for a gain; 130 interrupted.
     """
+    # Modules and Beam's graph are many objects and no garbage, so it is looked for less often.
+    gc.set_threshold(100_000, 50, 50)
     # Parallel over processes, one thread each: before numpy is imported, unless the user says so.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")

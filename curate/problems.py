@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from curate.errors import Place, Problem, did_you_mean, either, shown
 from curate.fieldtypes import arms, bounds, first_sentence, inner, member, plain, tag_of
+from pipelines.options import Options
 
 EXPECTED = {
     "int": "a whole number",
@@ -127,8 +128,7 @@ def _text(one: _Found) -> str:
 
 
 def _missing(one: _Found) -> str:
-    field = _fields(one.owner).get(str(one.path[-1]))
-    says = first_sentence(field.description) if field else ""
+    says = first_sentence(_docs(one.owner).get(str(one.path[-1])))
     return f"missing; add `{one.path[-1]}: …`" + (f" ({says.rstrip('.')})" if says else "")
 
 
@@ -206,4 +206,10 @@ def _allowed(one: _Found) -> str:
 def _fields(owner: Any) -> dict[str, Any]:
     if isinstance(owner, type) and issubclass(owner, BaseModel):
         return owner.model_fields
+    return {}
+
+
+def _docs(owner: Any) -> dict[str, str]:
+    if isinstance(owner, type) and issubclass(owner, Options):
+        return owner.option_docs()
     return {}

@@ -12,9 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
@@ -25,6 +23,7 @@ from curate.checks import whole_recipe
 from curate.document import Document, read_document
 from curate.errors import Problem, RecipeError, did_you_mean
 from curate.problems import problems_in
+from pipelines.options import Options
 from pipelines.readers import Read
 from pipelines.steps import AnyStep
 from pipelines.steps.step import Step
@@ -70,15 +69,7 @@ def parse_quarantine(value: float) -> float:
     return value
 
 
-class Section(BaseModel):
-    """A part of a recipe: frozen, and nothing it does not know."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=()
-    )
-
-
-class Write(Section):
+class Write(Options):
     """Where the clean shards and the ledger go."""
 
     path: str = Field(min_length=1)
@@ -94,7 +85,7 @@ class Write(Section):
     this output without its rows: some 50 bytes a row for exact_dedup, 4 a word for near_dedup."""
 
 
-class Prove(Section):
+class Prove(Options):
     """How the worth of the curation is measured: training on raw against training on curated."""
 
     task: Literal["text_classification", "image_classification"]
@@ -117,7 +108,7 @@ class Prove(Section):
     """Smallest gain in accuracy worth having; the verdict is held against it."""
 
 
-class Run(Section):
+class Run(Options):
     """Which engine runs the recipe; the command line can say otherwise."""
 
     runner: str = Field(default="local", min_length=1)
@@ -131,7 +122,7 @@ class Run(Section):
     """Options handed to the runner as they stand."""
 
 
-class Recipe(Section):
+class Recipe(Options):
     """One run: what to read, the steps in order, where to write."""
 
     name: str = Field(min_length=1)

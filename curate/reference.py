@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from curate.errors import did_you_mean
 from curate.fieldtypes import bounds, first_sentence, type_name
+from pipelines.options import Options
 from pipelines.steps.step import Derive, Filter, Map, Step
 
 KINDS = {
@@ -97,15 +98,16 @@ def kind_of(model: type[Step]) -> str:
     return "corpus"
 
 
-def options(model: type[BaseModel], but: tuple[str, ...] = ()) -> tuple[Option, ...]:
+def options(model: type[Options], but: tuple[str, ...] = ()) -> tuple[Option, ...]:
     """Return the options of a model in the order of its fields."""
+    docs = model.option_docs()
     return tuple(
         Option(
             name=name,
             type=type_name(field.annotation),
             default=_default(field),
             bounds=bounds(field),
-            doc=" ".join((field.description or "").split()),
+            doc=" ".join(docs.get(name, "").split()),
         )
         for name, field in model.model_fields.items()
         if name not in but

@@ -7,20 +7,17 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pipelines import files
+from pipelines.options import Options
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.schema import is_image, is_text
 from pipelines.rows import ID, KEY, PARENT, SPLIT, Columns
 
 
-class Source(BaseModel):
+class Source(Options):
     """The `read` section of a recipe: which files, in which format, with which columns."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=()
-    )
 
     suffixes: ClassVar[tuple[str, ...]] = ()
     """File names that a folder is searched for."""

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import xxhash
-from pydantic import BaseModel, ConfigDict
 
+from pipelines.options import Options
 from pipelines.rows import Mask, Rows
 
 
@@ -114,12 +114,8 @@ COLUMN_OPTIONS = ("column", "columns", "by", "per", "group", "prefer")
 """Options that name columns."""
 
 
-class Step(BaseModel):
+class Step(Options):
     """One entry of a recipe's `steps`."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=()
-    )
 
     needs: ClassVar[tuple[str, ...]] = ()
     """Roles of `Columns` the step reads: any of text, image, label."""

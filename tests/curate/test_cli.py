@@ -266,10 +266,11 @@ def test_ops_shows_every_documented_option(op):
     assert result.exit_code == 0
     assert max(map(len, result.output.splitlines())) <= 80
     told = " ".join(result.output.split())
-    for name, field in STEPS[op].model_fields.items():
+    docs = STEPS[op].option_docs()
+    for name in STEPS[op].model_fields:
         if name != "op":
             assert f" {name}: " in told
-            assert field.description, f"{op}.{name} has no docstring"
+            assert docs[name], f"{op}.{name} has no docstring"
 
 
 def test_ops_refuses_an_unknown_name():

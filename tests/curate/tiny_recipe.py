@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from curate.recipe import Recipe, Section
+from curate.recipe import Recipe
+from pipelines.options import Options
 from pipelines.steps.corpus import Corpus
 from pipelines.steps.step import Derive, Filter, Map
 
@@ -80,7 +81,7 @@ class LabelNoise(Filter):
     op: Literal["label_noise"] = "label_noise"
 
 
-class TinyRead(Section):
+class TinyRead(Options):
     def packages(self) -> tuple[None, tuple[()]]:
         return None, ()
 

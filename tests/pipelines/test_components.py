@@ -31,3 +31,10 @@ def test_components_equal_merging_by_hand(edges):
 def test_components_survive_an_edge_repeated_256_times():
     left, right = np.zeros(256, np.int64), np.ones(256, np.int64)
     assert len(set(components(left, right, 2).tolist())) == 1
+
+
+def test_components_of_a_long_path_in_any_order_are_one():
+    way = np.random.default_rng(0).permutation(5000)
+    found = components(way[:-1], way[1:], 5001)
+    assert set(found[:5000].tolist()) == {0}
+    assert found[5000] == 1
