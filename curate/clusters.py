@@ -1,7 +1,8 @@
 """Clusters of duplicates: who was dropped for whom, and how similar the two are.
 
 The ledger says it row by row; here it is by cluster. A cluster is the kept row, by whose id it
-goes, and all rows that one step dropped for it.
+goes, and all rows that one step dropped for it as duplicates. `earlier` tells that the kept row is
+one of an earlier run, whose ids may be those of other rows here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from pipelines.keepers import EARLIER
 from pipelines.ledger import DROPPED
 
 SCHEMA = pa.schema(
@@ -25,6 +27,7 @@ SCHEMA = pa.schema(
         ("id", pa.string()),
         ("keeper", pa.bool_()),
         ("similarity", pa.float64()),
+        ("earlier", pa.bool_()),
         ("detail", pa.string()),
     ]
 )
@@ -47,19 +50,21 @@ def clusters_of(ledger: Iterable[pa.Table], step: int | None = None) -> pa.Table
     parts = [SCHEMA.empty_table()]
     for part in ledger:
         wanted = pc.and_(pc.equal(part["fate"], DROPPED), pc.is_valid(part["other"]))
+        wanted = pc.and_(wanted, pc.match_substring(part["reason"], "duplicate"))
         if step is not None:
             wanted = pc.and_(wanted, pc.equal(part["step"], step))
         gone = part.filter(wanted)
         columns = [gone["step"], gone["op"], gone["other"], gone["id"]]
-        columns += [pa.repeat(False, len(gone)), gone["value"], gone["detail"]]
+        earlier = pc.fill_null(pc.match_substring(gone["detail"], EARLIER), False)
+        columns += [pa.repeat(False, len(gone)), gone["value"], earlier, gone["detail"]]
         parts.append(pa.table(columns, schema=SCHEMA))
     members = pa.concat_tables(parts)
-    heads = members.group_by(["step", "op", "cluster"]).aggregate([])
+    heads = members.group_by(["step", "op", "cluster", "earlier"]).aggregate([])
     n = len(heads)
     columns = [heads["step"], heads["op"], heads["cluster"], heads["cluster"]]
-    columns += [pa.repeat(True, n), pa.repeat(1.0, n), pa.nulls(n, pa.string())]
+    columns += [pa.repeat(True, n), pa.repeat(1.0, n), heads["earlier"], pa.nulls(n, pa.string())]
     everyone = pa.concat_tables([pa.table(columns, schema=SCHEMA), members])
-    order = ("step", "cluster", "keeper", "similarity", "id")
+    order = ("step", "cluster", "earlier", "keeper", "similarity", "id")
     down = ("keeper", "similarity")
     return everyone.sort_by([(n, "descending" if n in down else "ascending") for n in order])
 
@@ -82,7 +87,9 @@ def summary(members: pa.Table, largest: int = 5) -> list[dict[str, Any]]:
     found = []
     for step in sorted(members["step"].unique().to_pylist()):
         mine = members.filter(pc.equal(members["step"], step))
-        sizes = mine.group_by("cluster").aggregate([("id", "count"), ("similarity", "min")])
+        sizes = mine.group_by(["cluster", "earlier"]).aggregate(
+            [("id", "count"), ("similarity", "min")]
+        )
         order = [("id_count", "descending"), ("cluster", "ascending")]
         top = sizes.sort_by(order).slice(0, largest).to_pylist()
         found.append(

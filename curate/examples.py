@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from pipelines import files
+from pipelines.keepers import EARLIER
 from pipelines.keys import MAX_COPIES
 from pipelines.ledger import DROPPED, LEDGER_SCHEMA, QUARANTINED
 from pipelines.readers.reader import REST_LOST
@@ -114,7 +115,7 @@ def examples(
     """
     parts = [ledger] if isinstance(ledger, pa.Table) else ledger
     records = pick(pa.concat_tables([LEDGER_SCHEMA.empty_table(), *map(pick, parts)])).to_pylist()
-    others = pa.array(sorted({r["other"] for r in records if r["other"]}), pa.string())
+    others = pa.array(sorted({r["other"] for r in records if _is_here(r)}), pa.string())
     key_of: dict[str, int] = {}
     for part in parts if len(others) else ():
         found = part.select(["id", "key"]).filter(pc.is_in(part["id"], others)).to_pydict()
@@ -123,9 +124,18 @@ def examples(
     rows = fetch(sorted({*readable, *key_of.values()})) if readable or key_of else None
     contents = {} if rows is None else _contents(rows, columns)
     return [
-        Example(r, contents.get(_original(r["key"])), contents.get(key_of.get(r["other"], -1)))
+        Example(
+            r,
+            contents.get(_original(r["key"])),
+            contents.get(key_of.get(r["other"], -1)) if _is_here(r) else None,
+        )
         for r in records
     ]
+
+
+def _is_here(record: dict[str, Any]) -> bool:
+    """Tell whether a record names another row of this run: one of an earlier run is not here."""
+    return bool(record["other"]) and EARLIER not in (record["detail"] or "")
 
 
 def _original(key: int) -> int:

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from pipelines.keepers import EARLIER
+
 LEDGER = Path("_curate") / "ledger"
 FATES = ("kept", "dropped", "quarantined", "derived")
 LISTED = 20
@@ -133,7 +135,8 @@ def explain(out: Path, row_id: str) -> Explanation:
         near = _nearest(ledger, row_id)
         hint = f"; the nearest are {', '.join(near)}" if near else ""
         raise ValueError(f"{out}: no row has the id {row_id!r}{hint}")
-    named = {entry.other for entry in entries if entry.other is not None} - {row_id}
+    here = [entry for entry in entries if EARLIER not in (entry.detail or "")]
+    named = {entry.other for entry in here if entry.other is not None} - {row_id}
     others = ledger.to_table(filter=pc.field("id").isin(sorted(named))) if named else None
     return Explanation(
         id=row_id,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import platform
+import re
 import time
 from dataclasses import dataclass
 from importlib import metadata
@@ -12,7 +14,7 @@ from typing import Any
 from curate.accounting import causes
 from curate.recipe import Recipe
 from pipelines.account import balance
-from pipelines.earlier import keys_folder, signing_options
+from pipelines.earlier import KEYS_FORMAT, keys_folder, signing_options
 from pipelines.features import features_in
 from pipelines.plan import ReadPlan
 from pipelines.shard import read_schema
@@ -90,9 +92,20 @@ def _keys(recipe: Recipe, written: list[dict[str, Any]]) -> dict[str, Any]:
     for number, step in enumerate(recipe.steps, start=1):
         if recipe.write.keys and isinstance(step, Corpus) and step.stores:
             mine = [w for w in written if w["file"].startswith(f"{keys_folder(number, step)}/")]
-            about = {"step": number, "op": step.op, "options": signing_options(step)}
+            options = signing_options(recipe.steps[:number])
+            about = {"step": number, "op": step.op, "options": options, "format": KEYS_FORMAT}
             found.append({**about, "files": mine})
     return {"keys": found} if found else {}
+
+
+def libraries() -> list[str]:
+    """Return name and version of every library there is that this package may use."""
+    found = []
+    for requirement in metadata.requires(DISTRIBUTION) or ():
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return sorted(set(found))
 
 
 def versions() -> dict[str, str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
+import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from curate.accounting import causes, damage
 from curate.card import dataset_card
 from curate.errors import RunFailed, TooManyQuarantined
 from curate.examples import Ledger, damaged, examples, quarantined
-from curate.manifest import About, build_manifest, versions
+from curate.manifest import About, build_manifest, libraries
 from curate.output import check_place, place_output, write_dataset_files, write_json, write_text
 from curate.recipe import Recipe, quarantine_budget, recipe_yaml
 from curate.report import render_report
@@ -26,6 +28,7 @@ from pipelines.plan import TASK_BYTES, ReadPlan, fetch, make_plan
 from pipelines.spool import PLAN_FILE, SPOOL_BYTES, task_of
 from pipelines.steps.corpus import earlier_list
 from pipelines.steps.dedup import Dedup
+from pipelines.steps.step import Step
 
 CULPRITS = 5
 """Quarantined rows named when there are too many."""
@@ -34,6 +37,8 @@ BYTES_A_PROCESS = 512 << 20
 """Input for which one more local process pays for its start."""
 
 Progress = Callable[[str], None]
+Earlier = dict[int, list[tuple[str, str]]]
+"""Files of keys of earlier runs, as (path, sha256), by number of the step held against them."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +90,12 @@ def run_recipe(
     check_place(out, [_absolute(path) for path in paths], overwrite)
     tell("listing the input")
     runner = runner or recipe.run.runner
-    plan, workers = _plan(recipe, runner, workers, limit)
+    plan, workers = plan_reading(recipe, runner, workers, limit)
     earlier = _earlier(recipe)
-    work = _work_folder(out, recipe, plan)
+    given = _input(recipe, plan, earlier)
+    work = _work_folder(out, recipe, given)
     cache = cache or recipe.run.cache
-    shelf = f"{_absolute(cache)}/{_digest(_input(recipe, plan))}" if cache else work
+    shelf = f"{_absolute(cache)}/{_digest(given)}" if cache else work
     if files.exists(f"{work}/shards"):
         tell("taking up a run that was interrupted")
     _make_folder(work, f"write.path {recipe.write.path}")
@@ -138,41 +144,48 @@ def required_roles(recipe: Recipe) -> tuple[str, ...]:
     return tuple(sorted(roles))
 
 
-def _plan(
+def plan_reading(
     recipe: Recipe, runner: str, workers: int | None, limit: int | None
 ) -> tuple[ReadPlan, int]:
-    """Plan what is read, in tasks small enough that every worker has some."""
-    chosen = workers or (None if recipe.run.workers == "auto" else recipe.run.workers)
+    """Plan what is read, in tasks small enough that every worker has some; tell the workers."""
     plan = make_plan(recipe.read, limit=limit)
     size = sum(file.size for file in plan.files)
-    if chosen is None:
-        most = os.cpu_count() or 1
-        chosen = most if runner == "dask" else min(most, 1 + size // BYTES_A_PROCESS)
-    target = min(TASK_BYTES, max(SMALLEST_TASK, size // (chosen * 4)))
-    if chosen > 1 and limit is None and target < TASK_BYTES:
+    chosen, target = cut_of(size, recipe, runner, workers)
+    if limit is None and target < TASK_BYTES:
         plan = make_plan(recipe.read, target_bytes=target, listed=plan.files)
     return plan, chosen
 
 
-def _work_folder(out: str, recipe: Recipe, plan: ReadPlan) -> str:
+def cut_of(size: int, recipe: Recipe, runner: str, workers: int | None) -> tuple[int, int]:
+    """Return how many workers read files of `size` bytes, and in tasks of how many bytes."""
+    chosen = workers or (None if recipe.run.workers == "auto" else recipe.run.workers)
+    if chosen is None:
+        most = os.cpu_count() or 1
+        chosen = most if runner == "dask" else min(most, 1 + size // BYTES_A_PROCESS)
+    if chosen == 1:
+        return 1, TASK_BYTES
+    return chosen, min(TASK_BYTES, max(SMALLEST_TASK, size // (chosen * 4)))
+
+
+def _work_folder(out: str, recipe: Recipe, given: dict[str, Any]) -> str:
     """Return the folder of this run: another recipe, input or cut of it is another folder."""
     decides = recipe.model_dump(mode="json", include={"steps", "write"})
-    digest = _digest({**decides, **_input(recipe, plan)})
+    digest = _digest({**decides, **given})
     folder, _, name = out.rpartition("/")
     return f"{folder}/.{name}.work-{digest}"
 
 
-def _earlier(recipe: Recipe) -> dict[int, list[tuple[str, str]]]:
+def _earlier(recipe: Recipe) -> Earlier:
     """Return, by number of the step, the files of keys of earlier runs and their sha256."""
     found = {}
-    for number, step in enumerate(recipe.steps, start=1):
+    for i, step in enumerate(recipe.steps):
         if isinstance(step, Dedup) and step.against:
             runs = (step.against,) if isinstance(step.against, str) else step.against
-            found[number] = key_files([_absolute(run) for run in runs], step)
+            found[i + 1] = key_files([_absolute(run) for run in runs], recipe.steps[: i + 1])
     return found
 
 
-def _input(recipe: Recipe, plan: ReadPlan) -> dict[str, Any]:
+def _input(recipe: Recipe, plan: ReadPlan, earlier: Earlier) -> dict[str, Any]:
     """Return what decides the rows that enter the first step, and by which code."""
     return {
         "keys": recipe.write.keys,
@@ -182,13 +195,13 @@ def _input(recipe: Recipe, plan: ReadPlan) -> dict[str, Any]:
             for path in step.reads()
             for file in files.list_files(path)
         ],
-        "earlier": [sha for keys in _earlier(recipe).values() for _, sha in keys],
+        "earlier": [sha for keys in earlier.values() for _, sha in keys],
         "recipe": recipe.model_dump(mode="json", include={"seed", "read"}),
         "required": required_roles(recipe),
         "input": plan.fingerprint,
         "cut": [[(p.file, p.start, p.stop) for p in task.pieces] for task in plan.tasks],
-        "versions": versions(),
-        "code": _code_digest(),
+        "versions": [platform.python_version(), *libraries()],
+        "code": _code_digest(recipe.steps),
     }
 
 
@@ -196,11 +209,12 @@ def _digest(decides: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
 
 
-def _code_digest() -> str:
+def _code_digest(steps: Iterable[Step]) -> str:
     """Return a hash of the code of the data path: what another version left is not taken up."""
-    folder = Path(engine.__file__).parent
+    sources = set(Path(engine.__file__).parent.rglob("*.py"))
+    sources |= {Path(found) for step in steps if (found := inspect.getsourcefile(type(step)))}
     digest = hashlib.sha256()
-    for source in sorted(folder.rglob("*.py")):
+    for source in sorted(sources):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.components import Int64, components
 from pipelines.keepers import ROW_ID, keeper_order, of_earlier_run
@@ -72,19 +71,23 @@ def verdicts_on(dropped: pa.Table, reason: str, threshold: float) -> pa.Table:
     """Return the verdicts on rows as `decided` returns them, all similarities known.
 
     Where the similarity to the kept row is below the threshold, the detail names what links them;
-    else it tells where the kept row is of an earlier run.
+    it also tells where the kept row is of an earlier run.
     """
     value, keeper = dropped["value"].to_numpy(), dropped["keeper"].to_numpy()
     through = zip(dropped["through"].to_pylist(), dropped["closest"].to_pylist(), strict=True)
-    linked = [f"linked through {name} ({closest:.2f})" for name, closest in through]
-    direct = pa.array(value >= threshold)
+    linked = [
+        f"linked through {name} ({closest:.2f})" if is_far else ""
+        for is_far, (name, closest) in zip(value < threshold, through, strict=True)
+    ]
+    earlier = of_earlier_run(keeper).to_pylist()
+    detail = ["; ".join(filter(None, both)) or None for both in zip(linked, earlier, strict=True)]
     return verdict_table(
         dropped[KEY].to_numpy(),
         reason,
         value=value,
         threshold=threshold,
         other=whole(dropped["other"]),
-        detail=pc.if_else(direct, of_earlier_run(keeper), pa.array(linked, pa.string())),
+        detail=pa.array(detail, pa.string()),
     )
 
 

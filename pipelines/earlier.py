@@ -20,13 +20,16 @@ from pipelines import files
 from pipelines.keys import Keys
 from pipelines.rows import KEY, Columns, Rows
 from pipelines.steps.corpus import Corpus
+from pipelines.steps.step import Step
 
 MANIFEST = "_curate/manifest.json"
+KEYS_FORMAT = 1
+"""Raised when tokens, shingles or hashes change, so that older keys would match nothing."""
 _ROW_BITS = 32
 
 
-def key_files(runs: Sequence[str], step: Corpus) -> list[tuple[str, str]]:
-    """Return (path, sha256) of all files of keys that some runs stored for such a step.
+def key_files(runs: Sequence[str], steps: Sequence[Step]) -> list[tuple[str, str]]:
+    """Return (path, sha256) of all files of keys that some runs stored for the last of some steps.
 
     Raises:
         ValueError: a run is not there, stored no keys, or keys that do not compare.
@@ -39,27 +42,36 @@ def key_files(runs: Sequence[str], step: Corpus) -> list[tuple[str, str]]:
                 f"against: {run}: no {MANIFEST} there; name the output folder of a finished run"
             )
         manifest = json.loads(files.read_bytes(path))
-        entry = _entry_of(manifest.get("keys") or [], step, run)
-        found += [(f"{run.rstrip('/')}/{one['file']}", one["sha256"]) for one in entry["files"]]
+        entry = _entry_of(manifest.get("keys") or [], steps, run)
+        for one in entry["files"]:
+            path = f"{run.rstrip('/')}/{one['file']}"
+            if not files.exists(path):
+                raise ValueError(f"against: {run}: {one['file']} is in its manifest and not there")
+            found.append((path, one["sha256"]))
     return found
 
 
-def _entry_of(entries: Sequence[Mapping[str, Any]], step: Corpus, run: str) -> Mapping[str, Any]:
-    same_op = [entry for entry in entries if entry["op"] == step.op]
+def _entry_of(
+    entries: Sequence[Mapping[str, Any]], steps: Sequence[Step], run: str
+) -> Mapping[str, Any]:
+    op, again = steps[-1].op, "run its recipe again with `write: {keys: true}`"
+    same_op = [entry for entry in entries if entry["op"] == op]
     if not same_op:
         have = ", ".join(dict.fromkeys(entry["op"] for entry in entries)) or "none"
-        raise ValueError(
-            f"against: {run}: it stored no keys of {step.op} (stored: {have}); run its recipe "
-            "again with `write: {keys: true}`"
-        )
-    options = signing_options(step)
+        raise ValueError(f"against: {run}: it stored no keys of {op} (stored: {have}); {again}")
+    options = signing_options(steps)
     for entry in same_op:
+        if entry["format"] != KEYS_FORMAT:
+            raise ValueError(
+                f"against: {run}: its keys are of format {entry['format']}, this version has "
+                f"{KEYS_FORMAT}; {again}"
+            )
         if entry["options"] == options:
             return entry
     other = same_op[0]["options"]
     names = sorted(name for name in options if options[name] != other.get(name))
     told = ", ".join(f"{name}: {other.get(name)!r} there, {options[name]!r} here" for name in names)
-    raise ValueError(f"against: {run}: its {step.op} signed with other options ({told})")
+    raise ValueError(f"against: {run}: its {op} signed with other options ({told})")
 
 
 def keys_folder(number: int, step: Corpus) -> str:
@@ -67,10 +79,20 @@ def keys_folder(number: int, step: Corpus) -> str:
     return f"_curate/keys/{number:02d}-{step.op}"
 
 
-def signing_options(step: Corpus) -> dict[str, Any]:
-    """Return the options that decide what a step stores of a row."""
-    without = {"op", "column", "prefer", "order", "keep", *step.after_sign}
-    return dict(json.loads(step.model_dump_json(exclude=without)))
+def signing_options(steps: Sequence[Step]) -> dict[str, Any]:
+    """Return the options that decide what the last of some steps stores of a row.
+
+    Among them, as `made_by`, those of the step that made its column of vectors.
+    """
+    step = steps[-1]
+    without = {"op", "column", "prefer", "order", "keep", *getattr(step, "after_sign", ())}
+    options = dict(json.loads(step.model_dump_json(exclude=without)))
+    column = getattr(step, "column", None)
+    makers = [maker for maker in steps[:-1] if column in maker.adds()]
+    if column is not None:
+        made = [json.loads(maker.model_dump_json(exclude={"column"})) for maker in makers[-1:]]
+        options["made_by"] = made[0] if made else None
+    return options
 
 
 def open_earlier(paths: Sequence[str], home: int, keys: Keys | None = None) -> Iterator[Rows]:

@@ -81,7 +81,7 @@ class Job:
     @property
     def spread(self) -> int:
         """Return about how many shards there are, for a fit number of partitions."""
-        return max(self.tasks, self.shards)
+        return max(self.tasks, self.shards) + sum(count for _, count in self.earlier)
 
 
 def rounds_of(job: Job) -> list[tuple[str, Round, int | None]]:

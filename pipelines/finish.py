@@ -153,7 +153,8 @@ def plan_output(finished: Finished, mail: Mail, shard_bytes: int) -> Iterator[Me
     }
     orders = [*_data_orders(shards, shard_bytes, common), *_ledger_orders(shards)]
     for segment, folder in finished.stored:
-        orders += _key_orders(shards, segment, folder)
+        if any(shard["stored"].get(segment) for shard in shards):
+            orders += _key_orders(shards, segment, folder)
     summary = {
         **common,
         "shards": [shard["number"] for shard in shards],

@@ -76,6 +76,11 @@ class Rows:
         return cast("Keys", self.table[KEY].to_numpy())
 
     @property
+    def are_earlier(self) -> bool:
+        """Whether these are rows of an earlier run, of which only some keys are known."""
+        return bool((self.keys < 0).any())
+
+    @property
     def ids(self) -> pa.Array:
         """Row ids as a string array."""
         return whole(self.table[ID])

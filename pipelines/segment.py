@@ -46,21 +46,24 @@ def segments_of(steps: tuple[Step, ...], seed: int = 0) -> list[Segment]:
     for number, step in enumerate(steps, start=1):
         if isinstance(step, Corpus):
             here = (number, step)
-            name = _name(len(segments), steps[: number - 1], step, seed)
+            name = _name(len(segments), steps[: number - 1], step, (seed, named))
             own = (len(segments), name, previous, tuple(row_steps))
             segments.append(Segment(*own, here, follows, copies, named))
             row_steps, follows, previous = [], here, name
         else:
             row_steps.append((number, step))
-    name = _name(len(segments), steps, None, seed)
+    name = _name(len(segments), steps, None, (seed, named))
     own = (len(segments), name, previous, tuple(row_steps))
     segments.append(Segment(*own, None, follows, copies, named))
     return segments
 
 
-def _name(index: int, before: tuple[Step, ...], corpus: Corpus | None, seed: int) -> str:
-    """Name a segment by what decides its rows and what it signs; the input is the folder's part."""
-    decides: list[object] = [seed, *(step.model_dump(mode="json") for step in before)]
+def _name(index: int, before: tuple[Step, ...], corpus: Corpus | None, whole: object) -> str:
+    """Name a segment by what decides its rows and what it signs; the input is the folder's part.
+
+    `whole` is what it takes of the whole recipe: its seed and the columns that its steps name.
+    """
+    decides: list[object] = [whole, *(step.model_dump(mode="json") for step in before)]
     if corpus is not None:
         decides.append(corpus.model_dump(mode="json", exclude=set(corpus.after_sign)))
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]

@@ -154,9 +154,9 @@ class SegmentRun:
                     tables.append(changed.table)
                 merged = pa.concat_tables(tables, promote_options="permissive")
                 rows = Rows(merged.sort_by(KEY).combine_chunks(), rows.columns)
-            for name in step.adds():  # in every batch, wherever batches are cut
+            for name, kind in step.edited_types().items():  # in every batch, wherever it is cut
                 if name not in rows.table.column_names:
-                    rows = rows.replace(name, pa.nulls(len(rows)))
+                    rows = rows.replace(name, pa.nulls(len(rows), kind))
             self.changed |= differing(before, rows.table.schema)
             yield rows
 

@@ -135,7 +135,7 @@ def _write_keys(finished: Finished, order: dict[str, Any], sink: _Hashed) -> dic
         for table in read_parts(done_state(finished.shelf, number, order["segment"]).stored):
             parts.append(table.slice(max(0, first - start), max(0, last - max(start, first))))
             start += len(table)
-    table = pa.concat_tables(parts).combine_chunks()
+    table = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
     pq.write_table(table, pa.PythonFile(sink, "w"), compression="zstd")
     return {"rows": len(table)}
 

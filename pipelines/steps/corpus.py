@@ -126,6 +126,10 @@ class Corpus(Step):
         """Return what the step measured about itself as one sentence for people."""
         return ", ".join(f"{name.replace('_', ' ')} {n:,.6g}" for name, n in measured.items())
 
+    def edited_types(self) -> dict[str, pa.DataType]:
+        """Return the types of the columns that `edit` adds, for rows without edits."""
+        return {}
+
     def edit(self, rows: Rows, edits: pa.Table, chance: Chance) -> Rows:
         """Return the same rows, in the same order, changed as `edits` say.
 

@@ -45,6 +45,6 @@ class Dedup(Corpus):
 
     def credentials(self, rows: Rows) -> dict[str, pa.Array]:
         """Return the columns by which the keeper is chosen: see `pipelines.keepers`."""
-        if (rows.keys < 0).any():  # of an earlier run: not to be chosen among
+        if rows.are_earlier:  # not to be chosen among
             return credentials(rows, None, "smallest_id")
         return credentials(rows, self.prefer, self.keep, self.order)

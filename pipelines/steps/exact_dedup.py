@@ -53,7 +53,7 @@ class ExactDedup(Dedup):
         return pa.table(dict(zip((ID, *_STORED), (rows.ids, *self._digests(rows)), strict=True)))
 
     def _digests(self, rows: Rows) -> tuple[UInt64, UInt64]:
-        if set(_STORED) <= set(rows.table.column_names):  # of an earlier run
+        if rows.are_earlier:
             high, low = (rows.column(name).to_numpy() for name in _STORED)
             return high, low
         names = self.columns or (rows.columns.text or rows.columns.image,)

@@ -47,7 +47,7 @@ class ImageNearDedup(PairDedup):
         return self._hashes(rows)[:, None], np.ones(len(rows), dtype=np.bool_)
 
     def _hashes(self, rows: Rows) -> UInt64:
-        if _HASH in rows.table.column_names:  # of an earlier run
+        if rows.are_earlier:
             stored: UInt64 = rows.column(_HASH).to_numpy()
             return stored
         return rows.view("phash", lambda r: phash(pixels(r).images))
@@ -73,7 +73,7 @@ class ImageNearDedup(PairDedup):
 
     def evidence(self, rows: Rows) -> pa.Array:
         """Return the thumbnail of each image."""
-        if _THUMBNAIL in rows.table.column_names:
+        if rows.are_earlier:
             return rows.column(_THUMBNAIL)
         thumbs = thumbnails(pixels(rows).images)
         return pa.FixedSizeListArray.from_arrays(pa.array(thumbs.ravel()), thumbs.shape[1])

@@ -50,8 +50,8 @@ class NearDedup(PairDedup):
 
     def signature(self, rows: Rows, chance: Chance) -> tuple[Signatures, Mask]:
         """Return the MinHash signature of each text and which texts have shingles."""
-        sets = cut(self._shingles(rows)) if _STORED not in rows.table.column_names else None
-        sets = sets or column_sets(rows.column(_STORED))  # of an earlier run
+        earlier = rows.are_earlier
+        sets = column_sets(rows.column(_STORED)) if earlier else cut(self._shingles(rows))
         return self._signatures(sets, chance), sets.counts > 0
 
     def bands(self, signature: Signatures) -> UInt64:
@@ -65,7 +65,7 @@ class NearDedup(PairDedup):
 
     def evidence(self, rows: Rows) -> pa.Array:
         """Return the set of shingle hashes of each text."""
-        if _STORED in rows.table.column_names:
+        if rows.are_earlier:
             return rows.column(_STORED)
         return set_column(distinct(self._shingles(rows)))
 

@@ -22,12 +22,14 @@ def ledger() -> list[pa.Table]:
         id=pa.array(["c", "d", "e"]),
         step=pa.array([2, 2, 3]),
         op=pa.array(["near_dedup", "near_dedup", "semantic_dedup"]),
+        reason=pa.array(["near_duplicate", "near_duplicate", "semantic_duplicate"]),
         other=pa.array(["a", "a", "b"]),
         value=pa.array([0.85, 0.95, 0.99]),
         detail=pa.array(["linked through d (0.81)", None, None]),
     )
-    short = records(1, DROPPED, key=pa.array([5]), id=pa.array(["f"]), step=1, op="word_count")
-    return [pa.concat_tables([kept, gone]), short]
+    far = {"id": pa.array(["f"]), "reason": "covered", "other": "a", "value": pa.array([0.3])}
+    covered = records(1, DROPPED, key=pa.array([5]), step=1, op="k_center", **far)
+    return [pa.concat_tables([kept, gone]), covered]
 
 
 def test_clusters_hold_the_kept_row_and_each_member_with_its_similarity() -> None:

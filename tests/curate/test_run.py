@@ -9,7 +9,7 @@ from curate import output
 from curate.errors import RunFailed, TooManyQuarantined
 from curate.output import MANIFEST, place_output
 from curate.recipe import Recipe
-from curate.run import _work_folder, run_recipe
+from curate.run import _input, _work_folder, run_recipe
 from pipelines import files
 from pipelines.faults import raised_by_us
 from pipelines.plan import make_plan
@@ -43,7 +43,7 @@ def test_work_of_another_cut_of_the_input_is_not_taken_up(folder):
     for target in range(size // 3, 5 * size):
         plan = make_plan(small.read, target_bytes=target)
         cut = tuple(tuple((p.file, p.start, p.stop) for p in task.pieces) for task in plan.tasks)
-        cuts.setdefault(cut, _work_folder("/x/out", small, plan))
+        cuts.setdefault(cut, _work_folder("/x/out", small, _input(small, plan, {})))
     counts = [len(cut) for cut in cuts]
     assert len(set(counts)) < len(counts), "no two cuts have the same number of tasks"
     assert len(set(cuts.values())) == len(cuts)
@@ -55,7 +55,23 @@ def test_order_of_split_shares_decides_about_the_work_folder(folder):
         recipe(folder, steps=[{"op": "split", "shares": shares}])
         for shares in ({"train": 0.9, "test": 0.1}, {"test": 0.1, "train": 0.9})
     )
-    assert _work_folder("/x/out", one, plan) != _work_folder("/x/out", other, plan)
+    folders = {_work_folder("/x/out", made, _input(made, plan, {})) for made in (one, other)}
+    assert len(folders) == 2
+
+
+def test_code_and_libraries_decide_about_the_work_folder(folder, tmp_path, monkeypatch):
+    plan = make_plan(recipe(folder).read)
+    (tmp_path / "own_step.py").write_text(
+        "from pipelines.steps.step import Map\nclass Own(Map):\n    op: str = 'own'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    from own_step import Own
+
+    given = recipe(folder).model_copy(update={"steps": (Own(),)})
+    before = _input(given, plan, {})
+    assert any(said.startswith("xxhash ") for said in before["versions"])
+    (tmp_path / "own_step.py").write_text((tmp_path / "own_step.py").read_text() + "# changed\n")
+    assert _input(given, plan, {})["code"] != before["code"]
 
 
 def test_run_that_fails_to_move_keeps_the_old_output(folder, monkeypatch):

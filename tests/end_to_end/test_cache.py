@@ -77,3 +77,19 @@ def test_cache_holds_for_one_input_only(
     work.clear()
     assert run_recipe(given, overwrite=True).manifest["rows"]["in"] == before + 1
     assert "sign" in work
+
+
+def test_cache_serves_recipes_that_name_other_columns(
+    recipe: Make, lines: Make, tmp_path: Path
+) -> None:
+    lines("in/a.jsonl", [{"text": "one", "score": 1}])
+    path = lines("in/b.jsonl", [{"text": "two"}]).parent
+    read, cache = {"format": "jsonl", "path": str(path)}, str(tmp_path / "cache")
+    first = {"op": "exact_dedup"}
+    run_recipe(recipe(read, [first]), cache=cache, workers=2)
+    wrong = recipe(read, [first, {"op": "select_top", "by": "scroe", "rows": 9}])
+    with pytest.raises(ValueError, match="did you mean 'score'"):
+        run_recipe(wrong, cache=cache, overwrite=True, workers=2)
+    given = recipe(read, [first, {"op": "select_top", "by": "score", "rows": 9}])
+    made = run_recipe(given, cache=cache, overwrite=True, workers=2)
+    assert made.manifest["rows"]["kept"] == 2

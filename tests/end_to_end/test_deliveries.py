@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from in_memory import read_ledger
 
-from curate.explain import explain
+from curate.clusters import clusters_of
+from curate.errors import RunFailed
+from curate.explain import explain, open_ledger
 from curate.recipe import Recipe
 from curate.run import run_recipe
 
@@ -161,6 +163,32 @@ def test_pictures_are_held_against_earlier_ones(
     assert run(2, against=[str(tmp_path / "out1")]) == 1
 
 
+def test_vectors_are_held_against_those_of_another_column_type_and_length(
+    recipe: Make, lines: Make, tmp_path: Path
+) -> None:
+    def vectors(*of: list[float]) -> list[dict[str, Any]]:
+        return [{"id": f"r{i}", "text": "x" * i, "score": i, "v": v} for i, v in enumerate(of)]
+
+    long = [[i + 1, 1, i * i] for i in range(8)]  # as long as most of the first delivery
+    kept = []
+    for delivery, rows in (
+        (1, vectors([3, 4], *long, [0, 2])),
+        (2, vectors([0.6, 0.8], [1.0, 0.0], long[0], [0.0, 0.5], [0.99, 0.01])),
+    ):
+        column = f"v{delivery}"
+        named = [{column if name == "v" else name: row[name] for name in row} for row in rows]
+        step = {"op": "semantic_dedup", "column": column, "prefer": "score"}
+        if delivery == 2:
+            step["against"] = str(tmp_path / "out1")
+        read = {"format": "jsonl", "path": str(lines(f"in/{delivery}.jsonl", named)), "id": "id"}
+        out = tmp_path / f"out{delivery}"
+        run_recipe(recipe(read, [step], write={"path": str(out), "keys": True}))
+        kept.append({row["id"]: row["reason"] for row in read_ledger(out)})
+    assert kept[0]["r0"] == kept[0]["r9"] == "odd_vector"
+    same = "semantic_duplicate"
+    assert kept[1] == {"r0": same, "r1": same, "r2": "odd_vector", "r3": same, "r4": None}
+
+
 def test_run_without_fit_keys_is_refused_before_anything_runs(
     recipe: Make, lines: Make, tmp_path: Path
 ) -> None:
@@ -180,5 +208,63 @@ def test_run_without_fit_keys_is_refused_before_anything_runs(
     with pytest.raises(ValueError, match=r"other options \(shingle: 3 there, None here\)"):
         run(against)
     assert not (tmp_path / "out").exists()
-    manifest = json.loads((tmp_path / "first/_curate/manifest.json").read_text())
+    place = tmp_path / "first/_curate/manifest.json"
+    manifest = json.loads(place.read_text())
     assert manifest["keys"][0]["files"][0]["rows"] == 1
+    manifest["keys"][0]["format"] = 0
+    place.write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="its keys are of format 0, this version has 1"):
+        run(against)
+
+
+def test_vectors_of_another_model_are_refused(recipe: Make, lines: Make, tmp_path: Path) -> None:
+    read = {"format": "jsonl", "path": str(lines("in.jsonl", [{"text": "a b"}]))}
+    first = tmp_path / "first"
+
+    def run(dimensions: int, out: Path, **options: Any) -> None:
+        steps = [{"op": "embed", "dimensions": dimensions}, {"op": "semantic_dedup", **options}]
+        run_recipe(recipe(read, steps, write={"path": str(out), "keys": True}))
+
+    run(16, first)
+    with pytest.raises(ValueError, match=r"made_by: {.*16.*} there, {.*32.*} here"):
+        run(32, tmp_path / "second", against=str(first))
+
+
+def test_step_without_rows_stores_no_keys(recipe: Make, lines: Make, tmp_path: Path) -> None:
+    read = {"format": "jsonl", "path": str(lines("in.jsonl", [{"text": "a b"}, {"text": "a b"}]))}
+    first = {"path": str(tmp_path / "first"), "keys": True}
+    short = [{"op": "word_count", "at_least": 9}, {"op": "exact_dedup"}]
+    with pytest.raises(RunFailed, match="no row is left"):
+        run_recipe(recipe(read, short, write=first))
+    rejected = tmp_path / "first.rejected"
+    against = [{"op": "exact_dedup", "against": str(rejected)}]
+    assert run_recipe(recipe(read, against)).manifest["rows"]["kept"] == 1
+
+
+def test_columns_named_like_stored_keys_are_columns_like_others(recipe: Make, lines: Make) -> None:
+    alike = {"_high": 1, "_low": 2, "_shingles": "x"}
+    path = lines("in.jsonl", [{"text": text, **alike} for text in ("some words", "other words")])
+    steps = [{"op": "exact_dedup"}, {"op": "near_dedup"}]
+    made = run_recipe(recipe({"format": "jsonl", "path": str(path)}, steps))
+    assert made.manifest["rows"]["kept"] == 2
+
+
+def test_rows_of_equal_ids_in_two_deliveries_are_told_apart(
+    recipe: Make, lines: Make, tmp_path: Path
+) -> None:
+    texts_of = {1: ["old row"], 2: ["new row", "old row"]}
+    for delivery, texts_here in texts_of.items():
+        path = lines(f"in{delivery}/d.jsonl", [{"text": text} for text in texts_here])
+        step = {
+            "op": "exact_dedup",
+            **({"against": str(tmp_path / "out1")} if delivery > 1 else {}),
+        }
+        write = {"path": str(tmp_path / f"out{delivery}"), "keys": True}
+        run_recipe(recipe({"format": "jsonl", "path": str(path.parent)}, [step], write=write))
+    (gone,) = [row for row in read_ledger(tmp_path / "out2") if row["fate"] == "dropped"]
+    assert gone["other"] == "d.jsonl#0"  # also the id of the row that stays
+    ledger = open_ledger(tmp_path / "out2").get_fragments()
+    members = clusters_of(part.to_table() for part in ledger)
+    assert members["earlier"].to_pylist() == [True, True]
+    assert not explain(tmp_path / "out2", gone["id"]).others
+    assert "new row" not in (tmp_path / "out2/_curate/report.html").read_text()
