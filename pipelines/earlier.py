@@ -61,9 +61,9 @@ def _entry_of(
         raise ValueError(f"against: {run}: it stored no keys of {op} (stored: {have}); {again}")
     options = signing_options(steps)
     for entry in same_op:
-        if entry["format"] != KEYS_FORMAT:
+        if (found := entry.get("format")) != KEYS_FORMAT:
             raise ValueError(
-                f"against: {run}: its keys are of format {entry['format']}, this version has "
+                f"against: {run}: its keys are of format {found}, this version has "
                 f"{KEYS_FORMAT}; {again}"
             )
         if entry["options"] == options:

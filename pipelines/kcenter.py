@@ -11,7 +11,8 @@ from math import isqrt
 
 import numpy as np
 
-from pipelines.centers import TILE, Floats, Int64, Vectors, on_grid, squared_distances
+from pipelines.centers import squared_distances
+from pipelines.neighbours import TILE, Floats, Int64, Vectors, on_grid
 
 ONE_PARTITION_UP_TO = 20_000
 """Rows of which centers are chosen in one go."""

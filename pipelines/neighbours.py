@@ -38,8 +38,28 @@ def plan_cells(rows: int) -> int:
     return 1 if rows <= EXACT_UP_TO else min(MOST_CELLS, CELLS_A_ROOT * isqrt(rows))
 
 
-def train_centroids(sample: Vectors, cells: int, seed: int) -> Vectors:
-    """Return the centroids of spherical k-means on a sample, shape (cells, dimensions)."""
+def train_centroids(
+    sample: Vectors,
+    cells: int,
+    seed: int,
+    *,
+    passes: int = _TRAINING_PASSES,
+    sample_a_cell: int = SAMPLE_A_CELL,
+    start: Vectors | None = None,
+) -> Vectors:
+    """Return the centroids of spherical k-means on a sample, shape (cells, dimensions).
+
+    FAISS with one thread, so that the same sample gives the same centroids. All vectors of the
+    sample where there are not more than `cells`.
+
+    Args:
+        sample: unit vectors, shape (n, dimensions).
+        cells: centroids to find.
+        seed: of the sample's sample, and of the start where none is given.
+        passes: of k-means.
+        sample_a_cell: most vectors a centroid is trained on.
+        start: centroids to start from, vectors drawn from the sample if left out.
+    """
     if len(sample) <= cells:
         return sample
     import faiss
@@ -47,14 +67,14 @@ def train_centroids(sample: Vectors, cells: int, seed: int) -> Vectors:
     means = faiss.Kmeans(
         sample.shape[1],
         cells,
-        niter=_TRAINING_PASSES,
+        niter=passes,
         seed=seed & 0x7FFFFFFF,
         spherical=True,
         min_points_per_centroid=1,
-        max_points_per_centroid=SAMPLE_A_CELL,
+        max_points_per_centroid=sample_a_cell,
     )
     with one_thread():
-        means.train(sample)
+        means.train(sample, init_centroids=start)
     return np.asarray(means.centroids, dtype=np.float32)
 
 

@@ -130,6 +130,8 @@ def join_tiles(vectors: Vectors, at_least: float, most: int | None = None) -> Jo
             if product.max() < doubtful:
                 continue
             hit = product >= doubtful
+            if other == start:  # float32 is not symmetric to its last bit
+                hit |= hit.T
             i, j = rows[hit.any(axis=1)], columns[hit.any(axis=0)]
             near = millionths(on_grid(vectors[i]) @ on_grid(vectors[j]).T)
             if other == start:

@@ -14,7 +14,7 @@ from pipelines.keys import Keys
 from pipelines.mail import Message, home, message
 from pipelines.rows import KEY, Rows
 from pipelines.spans import without
-from pipelines.steps.corpus import EDIT, VERDICT, Corpus, verdict_table
+from pipelines.steps.corpus import EDIT, Corpus, send_home, verdict_table
 from pipelines.steps.step import Chance
 from pipelines.tokens import Int64
 
@@ -38,6 +38,10 @@ class TextCutter(Corpus):
         """Return the column that counts the characters cut."""
         return (CUT,)
 
+    def edited_types(self) -> dict[str, pa.DataType]:
+        """Return the type of that column."""
+        return {name: pa.int64() for name in self.adds()}
+
     def settle(
         self, number: int, keys: Keys, left: Int64, detail: pa.Array, edits: pa.Table
     ) -> Iterator[Message]:
@@ -52,14 +56,9 @@ class TextCutter(Corpus):
         """
         gone = left < self.rest_at_least
         verdicts = verdict_table(
-            keys[gone],
-            "nothing_left",
-            value=left[gone],
-            threshold=self.rest_at_least,
-            detail=detail.filter(pa.array(gone)),
-        )
-        if len(verdicts):
-            yield message(home(number), VERDICT, verdicts)
+            keys, "nothing_left", value=left, threshold=self.rest_at_least, detail=detail
+        ).filter(pa.array(gone))
+        yield from send_home(verdicts, np.full(len(verdicts), number))
         stays = ~gone[np.searchsorted(keys, edits[KEY].to_numpy())]
         if stays.any():
             yield message(home(number), EDIT, edits.filter(pa.array(stays)))

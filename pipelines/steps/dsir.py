@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isqrt
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -73,9 +74,9 @@ class Dsir(Selection):
 
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
         """Post the n-grams of the shard by bucket."""
-        total = pa.array(_total(signed))
-        counts = pa.FixedSizeListArray.from_arrays(total, self.buckets)
-        yield message(WHOLE, "counts", pa.table({HOME: [number], "counts": counts}))
+        # Summed up by sqrt(shards) at a time; an odd number, as shards have even ones.
+        address = f"dsir:{number % (isqrt(shards) | 1)}"
+        yield message(address, "counts", self._sum(signed, [number]))
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
         """Return the rounds that fit, weigh and cut.
@@ -87,17 +88,32 @@ class Dsir(Selection):
         next(target_texts(self.source()), None)
 
         def fit(address: str, mail: Mail) -> Iterator[Message]:
-            return self._fit(site, mail["counts"])
+            return self._fit(site, mail["sum"])
 
         def weigh(address: str, mail: Mail) -> Iterator[Message]:
             return self._weigh(site, home_number(address), mail["fitted"])
 
-        return Round(("counts",), fit), Round(("fitted",), weigh), *self.cut_rounds(site)
+        return (
+            Round(("counts",), self._add),
+            Round(("sum",), fit),
+            Round(("fitted",), weigh),
+            *self.cut_rounds(site),
+        )
 
     def evidence(self, scores: Floats, cuts: Floats, hashes: UInt64) -> tuple[Floats, Floats]:
         """Return the log weight of each row, and that which would have been kept."""
         drawn = gumbel(hashes) if self.noise else np.zeros(len(hashes))
         return scores - drawn, cuts - drawn
+
+    def _add(self, address: str, mail: Mail) -> Iterator[Message]:
+        """Sum up the n-grams of some shards."""
+        counts = mail["counts"]
+        yield message(WHOLE, "sum", self._sum(counts, _homes(counts)))
+
+    def _sum(self, counts: pa.Table, homes: list[int]) -> pa.Table:
+        """Return the sum of the column `counts`, and which shards it is of."""
+        total = pa.FixedSizeListArray.from_arrays(pa.array(_total(counts)), self.buckets)
+        return pa.table({HOME: [homes], "counts": total})
 
     def _fit(self, site: Site, counts: pa.Table) -> Iterator[Message]:
         """Compare corpus and target; store the log ratio of each bucket where shards read it."""
@@ -105,7 +121,7 @@ class Dsir(Selection):
         target = target_counts(self.source(), self.buckets)
         ratios = log_ratios(target, raw, self.smoothing) if raw.any() else np.zeros_like(raw)
         path = site.store(f"dsir-{site.chance.step}.npz", ratios=ratios)
-        for number in counts[HOME].to_pylist():
+        for number in _homes(counts):
             yield message(home(number), "fitted", pa.table({"path": [path]}))
 
     def _weigh(self, site: Site, number: int, fitted: pa.Table) -> Iterator[Message]:
@@ -151,6 +167,11 @@ def target_counts(source: Source, buckets: int) -> Int64:
     if not counts.any():
         raise ValueError(f"dsir: target {source.path} has no words: name files with text")
     return counts
+
+
+def _homes(table: pa.Table) -> list[int]:
+    """Return the shards that some sums are of."""
+    return list(whole(table[HOME]).flatten().to_pylist())
 
 
 def _total(table: pa.Table) -> Int64:

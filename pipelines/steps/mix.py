@@ -11,10 +11,10 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from pipelines.budget import Floats, Int64, UInt64
-from pipelines.mail import Message, home, message, note
+from pipelines.mail import Message, note
 from pipelines.mixture import largest_total, share_out, tempered_shares
 from pipelines.rows import KEY, Rows
-from pipelines.steps.corpus import VERDICT, verdict_table
+from pipelines.steps.corpus import send_home, verdict_table
 from pipelines.steps.selection import Selection, group_numbers, numbers_of
 from pipelines.steps.step import Chance
 
@@ -83,7 +83,7 @@ class Mix(Selection):
         out = np.isin(groups, self._without_share)
         if out.any():
             dropped = verdict_table(signed[KEY].to_numpy()[out], "not_in_mix")
-            yield message(home(number), VERDICT, dropped)
+            yield from send_home(dropped, np.full(len(dropped), number))
         if not out.all():
             yield from super().send(signed.filter(pa.array(~out)), number, shards)
 

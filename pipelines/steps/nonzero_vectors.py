@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.mail import Message, message
+from pipelines.neighbours import Vectors
 from pipelines.rows import HOME, Rows
 from pipelines.steps.corpus import WHOLE, verdict_table
 from pipelines.steps.step import Chance
-from pipelines.steps.vectors import VectorCorpus, Vectors, unit_vectors, vector_lengths
+from pipelines.steps.vectors import VectorCorpus
 
 
 class NonZeroVectors(VectorCorpus):
@@ -42,8 +43,6 @@ class NonZeroVectors(VectorCorpus):
         Returns:
             the rows; their unit vectors, shape (rows, dimensions); verdicts on zero vectors.
         """
-        rows = batch.filter(vector_lengths(batch, self.column) == dimensions)
-        vectors = unit_vectors(rows, self.column, dimensions)
-        nonzero = np.any(vectors != 0, axis=1)
+        rows, vectors, nonzero = self.fitting(batch, dimensions)
         verdicts = verdict_table(rows.keys[~nonzero], "zero_vector")
         return rows.filter(nonzero), vectors[nonzero], verdicts

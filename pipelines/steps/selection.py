@@ -32,7 +32,7 @@ from pipelines.runs import (
     sorted_run,
     tell,
 )
-from pipelines.steps.corpus import VERDICT, Corpus, Site, verdict_table
+from pipelines.steps.corpus import Corpus, Site, send_home, verdict_table
 from pipelines.steps.step import Chance
 from pipelines.tokens import tokens_of
 
@@ -259,7 +259,7 @@ class Selection(Corpus):
             threshold=threshold,
             detail=detail.take(pa.array(line)),
         )
-        yield message(home(number), VERDICT, verdicts)
+        yield from send_home(verdicts, np.full(len(verdicts), number))
 
 
 def group_numbers(values: pa.Array) -> UInt64:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal, Self, get_args
+from math import isqrt
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field, model_validator
 
@@ -13,7 +15,17 @@ from pipelines.cells import Search, join_cells
 from pipelines.indexes import IndexSpec, join_nearest, make_index
 from pipelines.keepers import MERIT, NODE, Keep, keeper_order
 from pipelines.keys import Keys
-from pipelines.mail import Mail, Message, Round, home, home_number, measure, message, note
+from pipelines.mail import (
+    Mail,
+    Message,
+    Round,
+    home,
+    home_number,
+    measure,
+    message,
+    note,
+    open_mail,
+)
 from pipelines.neighbours import (
     SAMPLE_A_CELL,
     TILE,
@@ -35,12 +47,16 @@ from pipelines.steps.corpus import WHOLE, Site
 from pipelines.steps.dedup import Dedup
 from pipelines.steps.step import Chance
 from pipelines.steps.vectors import (
+    VECTOR,
     VectorCorpus,
     drawn_first,
     held_vectors,
     matrix,
     similarities_of,
+    vector_lengths,
+    vector_numbers,
 )
+from pipelines.tokens import offsets_of
 
 ByCentroid = Literal["closest_to_centroid", "farthest_from_centroid"]
 
@@ -129,8 +145,10 @@ class SemanticDedup(VectorCorpus, Dedup):
         return 0 if self.is_exact(total) else QUERIES
 
     def stored(self, rows: Rows, chance: Chance) -> pa.Table:
-        """Return id and vector of each row."""
-        return pa.table({ID: rows.ids, self.column: rows.column(self.column)})
+        """Return id and vector of each row, under a name and in a type that are always the same."""
+        offsets = offsets_of(vector_lengths(rows, self.column)).astype(np.int32)
+        vectors = pa.ListArray.from_arrays(offsets, vector_numbers(rows, self.column))
+        return pa.table({ID: rows.ids, VECTOR: vectors})
 
     def described(self, rows: Rows, chance: Chance) -> dict[str, pa.Array]:
         """Return what decides whether a row of the sample is kept rather than another."""
@@ -153,7 +171,7 @@ class SemanticDedup(VectorCorpus, Dedup):
         """Return the rounds sample → centroids → cells → clusters → recall."""
 
         def held(number: int, keys: Keys) -> pa.Table:
-            return held_vectors(site.rows(number, keys), self.column)
+            return held_vectors(self.batches(site, number, keys), self.column)
 
         reason, threshold = "semantic_duplicate", self.similarity
         clusters = Clusters(site, self.op, reason, threshold, held, similarities_of)
@@ -162,10 +180,13 @@ class SemanticDedup(VectorCorpus, Dedup):
             return self._train(site, mail)
 
         def spread(address: str, mail: Mail) -> Iterator[Message]:
-            return self._spread(site, home_number(address), mail)
+            return self._spread(site, home_number(address), mail["cells"])
 
         def compare(address: str, mail: Mail) -> Iterator[Message]:
-            return self._compare(site, mail, clusters)
+            if "better" in mail:  # of some shards
+                yield message(WHOLE, "better", pa.table({KEY: _keys(mail, "better")}))
+            else:
+                yield from self._compare(site, mail, clusters)
 
         def count(address: str, mail: Mail) -> Iterator[Message]:
             better = _keys(mail, "better")
@@ -175,8 +196,8 @@ class SemanticDedup(VectorCorpus, Dedup):
         return (
             *self.draw_rounds(site),
             Round(("plan", "sample"), train),
-            Round(("cells", "asked"), spread),
-            Round(("member", "slice"), compare),
+            Round(("cells",), spread),
+            Round(("member", "slice", "better"), compare),
             *clusters.rounds(),
             Round(("better", "found"), count),
         )
@@ -185,53 +206,65 @@ class SemanticDedup(VectorCorpus, Dedup):
         """Fit cells to the sample and store them where every shard can read them."""
         plan, seed = mail["plan"], site.chance.seed
         total, dimensions = plan["total"][0].as_py(), plan["dimensions"][0].as_py()
-        if self.faiss_index:
+        if self.faiss_index and dimensions:
             make_index(self.faiss_index, dimensions)  # tells what cannot be before the work
         centroids = np.zeros((1, dimensions), np.float32)
-        queries, asked = centroids[:0], None
+        queries: dict[str, npt.NDArray[Any]] = {}
         if "sample" in mail:
             sample = drawn_first(mail["sample"], self.sample_size(total))
             vectors = matrix(sample["vector"])
             centroids = fit_centroids(vectors, self.cells(total), seed)
             if not self.is_exact(total):
-                of_this_run = np.flatnonzero(sample[KEY].to_numpy() >= 0)[:QUERIES]
-                sample, queries = sample.take(pa.array(of_this_run)), vectors[of_this_run]
-                cells = assign_cells(queries, centroids, 1)
-                asked = self._nodes(sample, 0, queries, centroids[cells[:, 0]])
+                queries = self._queries(sample, vectors, centroids)
         path = site.store(
             f"cells-{site.chance.step}.npz",
             centroids=centroids,
             partition=plan_partitions(centroids, total, seed),
-            queries=queries,
+            **queries,
         )
         for number in plan[HOME].to_pylist():
             yield message(home(number), "cells", pa.table({"path": [path]}))
-            if asked is not None:
-                yield message(home(number), "asked", asked)
-        figures = {"cells": len(centroids), "exact": self.is_exact(total)}
-        yield measure(site.chance.step, **figures, recall_queries=len(queries))
+        figures = {"cells": len(centroids), "recall_queries": len(queries.get("queries", ()))}
+        if queries:  # so that they are there if nothing is similar
+            figures |= {"recall_sampled": 0, "recall_found": 0}
+        yield measure(site.chance.step, exact=self.is_exact(total), **figures)
 
-    def _spread(self, site: Site, number: int, mail: Mail) -> Iterator[Message]:
+    def _queries(
+        self, sample: pa.Table, vectors: Vectors, centroids: Vectors
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Return rows of this run to measure recall by, as arrays: vectors and columns NODE."""
+        first = np.flatnonzero(sample[KEY].to_numpy() >= 0)[:QUERIES]
+        sample, vectors = sample.take(pa.array(first)), vectors[first]
+        cells = assign_cells(vectors, centroids, 1)
+        asked = self._nodes(sample, 0, vectors, centroids[cells[:, 0]])
+        packed = np.frombuffer(message("", "asked", asked)[1], np.uint8)
+        return {"queries": vectors, "asked": packed}
+
+    def _spread(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
         """Send the rows of one shard to their cells; compare all of them with the queries."""
-        fitted = site.load(mail["cells"]["path"][0].as_py())
-        queries, asked = fitted["queries"], mail.get("asked")
-        better = np.zeros(len(queries), dtype=np.bool_)
-        placed = self._placed(site, number, fitted["centroids"], _keys(mail, "asked"))
+        fitted = site.load(told["path"][0].as_py())
+        recall = open_mail([fitted["asked"].tobytes()] if "asked" in fitted else [])
+        asked, better = _keys(recall, "asked"), np.zeros(0, np.int64)
+        placed = self._placed(site, number, fitted["centroids"], asked)
         for i, portion in enumerate(portions(placed)):
-            if asked is not None:
-                better |= have_a_better(
-                    queries, asked, portion.vectors, portion.nodes, self.similarity
-                )
+            if recall:
+                queries = fitted["queries"], recall["asked"]
+                have = have_a_better(*queries, portion.vectors, portion.nodes, self.similarity)
+                better = np.union1d(better, recall["asked"][KEY].to_numpy()[have])
             file = number << 20 | i
             path = f"{site.work}/vectors-{site.chance.step}/{file}.f32"
             yield from post_members(portion, fitted["partition"], path, file)
-        if asked is not None:
-            yield message(WHOLE, "better", asked.select([KEY]).filter(pa.array(better)))
+        if len(better):
+            # United by sqrt(shards) at a time; an odd number, as shards have even ones.
+            address = f"recall:{number % (isqrt(site.shards) | 1)}"
+            yield message(address, "better", pa.table({KEY: better}))
 
     def _placed(self, site: Site, number: int, centroids: Vectors, asked: Keys) -> Iterator[Placed]:
         """Yield the rows of one shard with their vectors and cells."""
-        for batch in site.rows(number):
+        for batch in self.batches(site, number):
             rows, vectors = self.usable(batch, centroids.shape[1])
+            if not len(rows):
+                continue
             cells = assign_cells(vectors, centroids, self.probes, margin_of(self.similarity))
             table = pa.table({KEY: rows.keys, **self.credentials(rows)})
             nodes = self._nodes(table, number, vectors, centroids[cells[:, 0]])

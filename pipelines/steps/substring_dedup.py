@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
 from pipelines.mail import Mail, Message, Round, home, home_number, measure, message, scatter
 from pipelines.rows import HOME, KEY, Rows, whole
 from pipelines.spans import bytes_of_tokens, equal_runs, merged
-from pipelines.steps.corpus import VERDICT, Site, verdict_table
+from pipelines.steps.corpus import Site, send_home, verdict_table
 from pipelines.steps.cuts import TextCutter, of_so_many
 from pipelines.steps.step import Chance
 from pipelines.tokens import hash_strings, offsets_of, tokens_of
@@ -177,7 +176,11 @@ class SubstringDedup(TextCutter):
             lost = repeated[here]
             detail = of_so_many(lost, words, "words stand elsewhere")
             if self.action == "drop":
-                yield from self._drop(number, rows, lost / words, detail)
+                share = lost / words
+                verdicts = verdict_table(
+                    rows.keys, "repeated", value=share, threshold=self.drop_share, detail=detail
+                ).filter(pa.array(share >= self.drop_share))
+                yield from send_home(verdicts, np.full(len(verdicts), number))
                 continue
             edits = pa.table({KEY: rows.keys[texts], "start": starts, "stop": stops})
             yield from self.settle(number, rows.keys, words - lost, detail, edits)
@@ -186,21 +189,6 @@ class SubstringDedup(TextCutter):
             figures["bytes"] += int((stops - starts).sum())
         if self.action == "cut":
             yield measure(site.chance.step, **figures)
-
-    def _drop(
-        self, number: int, rows: Rows, share: npt.NDArray[np.float64], detail: pa.Array
-    ) -> Iterator[Message]:
-        """Post the verdicts on rows of which a share is repeated."""
-        gone = share >= self.drop_share
-        verdicts = verdict_table(
-            rows.keys[gone],
-            "repeated",
-            value=share[gone],
-            threshold=self.drop_share,
-            detail=detail.filter(pa.array(gone)),
-        )
-        if len(verdicts):
-            yield message(home(number), VERDICT, verdicts)
 
 
 def _repeated(address: str, mail: Mail) -> Iterator[Message]:

@@ -9,16 +9,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.keys import Keys
 from pipelines.mail import Mail, Message, Round, home, home_number, message
-from pipelines.neighbours import similarities
+from pipelines.neighbours import Int64, Mask, Vectors, similarities
 from pipelines.rows import HOME, KEY, MissingColumn, Rows, whole
 from pipelines.steps.clusters import EVIDENCE
 from pipelines.steps.corpus import WHOLE, Corpus, Site, send_home, verdict_table
 from pipelines.steps.step import Chance
 
-Vectors = npt.NDArray[np.float32]
-Int64 = npt.NDArray[np.int64]
-
+VECTOR = "_vector"
+"""Column of the vectors of rows of an earlier run, whatever it was called there."""
 _GREATEST = 1e150
 _SLACK = 4.0
 """Standard deviations by which more rows are drawn than wanted, so that seldom too few are."""
@@ -49,8 +49,9 @@ class VectorCorpus(Corpus):
 
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:
         """Return key and length of the vector; rows without a vector of numbers raise."""
+        rows = self._named(rows)
         lengths = vector_lengths(rows, self.column)
-        _numbers(rows, self.column)
+        vector_numbers(rows, self.column)
         return pa.table({KEY: rows.keys, "dimensions": lengths})
 
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
@@ -69,19 +70,34 @@ class VectorCorpus(Corpus):
 
     def usable(self, rows: Rows, dimensions: int) -> tuple[Rows, Vectors]:
         """Return the eligible rows with vectors of that length, not zero, and the unit vectors."""
-        rows = self.eligible(rows)
+        rows, vectors, nonzero = self.fitting(self.eligible(rows), dimensions)
+        return rows.filter(nonzero), vectors[nonzero]
+
+    def fitting(self, rows: Rows, dimensions: int) -> tuple[Rows, Vectors, Mask]:
+        """Return the rows with vectors of that length, the unit vectors, and which are not zero."""
         rows = rows.filter(vector_lengths(rows, self.column) == dimensions)
         vectors = unit_vectors(rows, self.column, dimensions)
-        able = np.any(vectors != 0, axis=1)
-        return rows.filter(able), vectors[able]
+        return rows, vectors, np.any(vectors != 0, axis=1)
+
+    def batches(self, site: Site, number: int, keys: Keys | None = None) -> Iterator[Rows]:
+        """Yield the rows of shard `number` with their vectors in `column`; only `keys` if given."""
+        return map(self._named, site.rows(number, keys))
+
+    def _named(self, rows: Rows) -> Rows:
+        """Return rows with their vectors in `column`, if they are of an earlier run."""
+        return rows.replace(self.column, rows.column(VECTOR)) if rows.are_earlier else rows
 
     def _plan(self, address: str, mail: Mail) -> Iterator[Message]:
         """Fix the length of vectors and the share of rows to draw; tell every shard."""
         size = mail["size"]
         lengths, at = np.unique(size["dimensions"].to_numpy(), return_inverse=True)
-        rows = np.bincount(at, weights=size["rows"].to_numpy()).astype(np.int64)
-        homes = np.unique(size[HOME].to_numpy())
-        dimensions, total = (int(lengths[rows.argmax()]), int(rows.max())) if len(rows) else (0, 0)
+        rows, homes = size["rows"].to_numpy(), size[HOME].to_numpy()
+        of_this_run = np.bincount(at, weights=np.where(homes >= 0, rows, 0))
+        of_all, homes = np.bincount(at, weights=rows), np.unique(homes)
+        dimensions = total = 0
+        if len(lengths):
+            usual = of_this_run.argmax()
+            dimensions, total = int(lengths[usual]), int(of_all[usual])
         plan = {"dimensions": np.full(len(homes), dimensions), "total": np.full(len(homes), total)}
         table = pa.table({HOME: homes, **plan})
         yield message(WHOLE, "plan", table)
@@ -93,7 +109,7 @@ class VectorCorpus(Corpus):
         dimensions, total = told["dimensions"][0].as_py(), told["total"][0].as_py()
         size = self.sample_size(total)
         share = (size + _SLACK * np.sqrt(size)) / max(total, 1)
-        for batch in site.rows(number):
+        for batch in self.batches(site, number):
             rows = self.eligible(batch)
             lengths = vector_lengths(rows, self.column)
             odd = lengths != dimensions
@@ -177,14 +193,18 @@ def unit_vectors(rows: Rows, column: str, dimensions: int) -> Vectors:
     Raises:
         ValueError: a vector has a value that is null or not finite.
     """
-    vectors = _numbers(rows, column).reshape(len(rows), dimensions)
+    vectors = vector_numbers(rows, column).reshape(len(rows), dimensions)
     length = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
     scaled: Vectors = (vectors / np.where(length == 0, 1, length)).astype(np.float32)
     return scaled
 
 
-def _numbers(rows: Rows, column: str) -> npt.NDArray[np.float64]:
-    """Return all numbers of a column of vectors, one after the other."""
+def vector_numbers(rows: Rows, column: str) -> npt.NDArray[np.float64]:
+    """Return all numbers of a column of vectors, one after the other.
+
+    Raises:
+        ValueError: a number is null or not finite.
+    """
     flat = rows.column(column).flatten().to_numpy(zero_copy_only=False)
     numbers = np.asarray(flat, dtype=np.float64)
     if not (np.abs(numbers) < _GREATEST).all():

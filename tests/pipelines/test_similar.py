@@ -104,3 +104,18 @@ def test_edges_are_at_most_two_a_row_and_hold_the_components():
     known = ~np.isnan(near)
     assert near[known] == pytest.approx(similar[a, b][known], abs=1.1e-6)
     assert (similar[a, b][~known] == 0).all()
+
+
+def test_join_clears_only_the_diagonal_where_float32_is_not_symmetric():
+    class Skewed(np.ndarray):
+        """Vectors whose products in float32 are seen on one side of the diagonal alone."""
+
+        def __matmul__(self, other):
+            return np.triu(np.asarray(self) @ np.asarray(other))
+
+    angle = np.array([0.0, 0.1, 0.2, 2.0, 2.1])
+    vectors = unit(np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    found = join_tiles(vectors.view(Skewed), np.cos(0.15))
+    assert groups_of(found.group) == {(0, 1, 2), (3, 4)}
+    assert found.similarity == pytest.approx(np.full(5, np.cos(0.1)), abs=1.1e-6)
+    assert (found.closest != np.arange(5)).all()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines.dsir import bucket_counts, gumbel, log_ratios, log_weights
 from pipelines.files import NoInput
+from pipelines.mail import open_mail, run_rounds
 from pipelines.readers import Source
 from pipelines.steps.corpus import Site
 from pipelines.steps.dsir import Dsir, target_counts
@@ -137,3 +138,17 @@ def test_dsir_says_what_is_wrong_with_a_target(tmp_path):
 def test_dsir_of_a_corpus_without_words_keeps_as_many_rows(tmp_path, target):
     rows = make_rows(text=pa.array(["", None, "!"], pa.string()))
     assert len(decide(Dsir(target=target, rows=1), rows, tmp_path)) == 2
+
+
+def test_dsir_sums_up_shards_by_their_root(target):
+    step = Dsir(target=target, rows=1, buckets=8)
+    signed = step.sign(make_rows(text=["oven flour", "sail"]), Chance(0, 1))
+    mail = [one for i in range(100) for one in step.send(signed, i << 12, 100)]
+    assert len({address for address, _ in mail}) == 11
+    add = step.rounds(Site("", "", Chance(0, 1)))[0]
+    met = open_mail(payload for _, payload in run_rounds(mail, [add]))["sum"]
+    assert len(met) == 11
+    assert sorted(i for homes in met["_home"].to_pylist() for i in homes) == [
+        i << 12 for i in range(100)
+    ]
+    assert np.sum(met["counts"].to_pylist()) == 400

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 import pytest
-from corpus import cuts, decide, make_rows, play
+from corpus import MemorySite, cuts, decide, make_rows, play, shards_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -13,8 +13,10 @@ from pydantic import ValidationError
 import pipelines.neighbours
 import pipelines.similar
 from pipelines.components import components
-from pipelines.rows import MissingColumn
+from pipelines.mail import kind_of, open_mail, run_rounds
+from pipelines.rows import KEY, Columns, MissingColumn, Rows
 from pipelines.steps.semantic_dedup import SemanticDedup
+from pipelines.steps.step import Chance
 
 STEP = SemanticDedup(similarity=0.9, column="v")
 
@@ -283,3 +285,42 @@ def test_semantic_dedup_tells_of_an_index_that_cannot_be_made(tmp_path):
     step = STEP.model_copy(update={"index": "IVFF4"})
     with pytest.raises(ValueError, match="semantic_dedup: FAISS does not take index 'IVFF4'"):
         decide(step, make_rows(v=column(clumps(9, 2))), tmp_path)
+
+
+def test_semantic_dedup_stores_vectors_in_one_type_under_one_name():
+    values, tables = [[1, 0, 2], [0, 3, 0]], []
+    for name, kind in (("v", pa.list_(pa.uint8(), 3)), ("w", pa.large_list(pa.float32()))):
+        step = STEP.model_copy(update={"column": name})
+        tables.append(step.stored(make_rows(**{name: pa.array(values, kind)}).slice(1, 1), None))
+    assert tables[0].equals(tables[1])
+    assert tables[0].schema.field("_vector").type == pa.list_(pa.float64())
+    assert tables[0]["_vector"].to_pylist() == values[1:]
+
+
+@pytest.mark.usefixtures("_many_cells")
+def test_semantic_dedup_tells_only_of_shards_with_a_better_row(tmp_path):
+    """Else what measures recall would grow with the shards in one place."""
+    vectors = np.concatenate([clumps(1, 2, 0.01), clumps(150, 1, seed=1)])
+    held = shards_of(make_rows(v=column(vectors)), [[10]] * 15)
+    site = MemorySite(str(tmp_path), "s0", Chance(0, 1), len(held), held=held)
+    mail = []
+    for number, (batch,) in held.items():
+        mail += STEP.send(STEP.sign(batch, site.chance), number, len(held))
+    sent = run_rounds(mail, STEP.rounds(site)[:4])  # sizes, sample, centroids, cells
+    told = [(to, open_mail([sent])["better"]) for to, sent in sent if kind_of(sent) == "better"]
+    assert [(to.split(":")[0], len(better)) for to, better in told] == [("recall", 1)]
+
+
+def test_semantic_dedup_asks_nothing_of_earlier_rows_of_another_length(tmp_path):
+    step = STEP.model_copy(update={"prefer": "score"})
+    stored = step.stored(make_rows(v=column(np.ones((3, 4)))), None)
+    earlier = Rows(stored.append_column(KEY, pa.array([-3, -2, -1])), Columns())
+    site = MemorySite(str(tmp_path), "s0", Chance(0, 1), held={-1: [earlier]})
+    assert list(step.rounds(site)[1].solve("shard:-1", {"draw": plan_of(dimensions=5)})) == []
+    path = site.store("cells.npz", centroids=np.ones((1, 5), np.float32), partition=np.zeros(1))
+    told = pa.table({"path": [path]})
+    assert list(step.rounds(site)[3].solve("shard:-1", {"cells": told})) == []
+
+
+def plan_of(dimensions: int) -> pa.Table:
+    return pa.table({"dimensions": [dimensions], "total": [30_000]})
