@@ -126,20 +126,37 @@ def run(
 )
 @click.option("--cache", metavar="DIR", help="Of --sweep: keep rows and signatures there.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
-def plan(recipe: str, overrides: tuple[str, ...], as_json: bool, **given: Any) -> None:
+def plan(
+    recipe: str,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    sweep: str | None,
+    cache: str | None,
+    workers: int | None,
+    limit: int | None,
+    **size: Any,
+) -> None:
     """Tell what RECIPE would read, do and cost, without running it.
 
-    Reads the first rows of the input. Time, memory and shuffle come from a cost model fitted to
-    measured runs. With --sweep the steps up to that one do run, once for each value, and the rows
-    each value drops are counted: `--sweep near_dedup.similarity=0.7..0.95:0.05` (first, last,
-    step) or `=0.7,0.8,0.9`.
+    Reads the first rows of the input, and of the target of a `dsir` step. Time, memory and shuffle
+    come from a cost model fitted to measured runs. With --sweep the steps up to that one do run,
+    once for each value, and the rows each value drops are counted:
+    `--sweep near_dedup.similarity=0.7..0.95:0.05` (first, last, step) or `=0.7,0.8,0.9`.
     """
+    if sweep is None and cache is not None:
+        raise ValueError("--cache goes with --sweep: a plan runs nothing that could be kept")
+    if sweep is not None and any(value is not None for value in size.values()):
+        raise ValueError("--sweep runs on the input as it is: without --rows, --bytes, --row-bytes")
     from curate.plan_command import plan_lines, sweep_lines
 
+    given: dict[str, Any] = {"workers": workers, "limit": limit}
     with progress() as tell:
-        tell("reading the first rows")
-        command = plan_lines if given["sweep"] is None else sweep_lines
-        said = command(recipe, overrides, as_json, tell, **given)
+        if sweep is None:
+            tell("reading the first rows")
+            said = plan_lines(recipe, overrides, as_json, **size, **given)
+        else:
+            given |= {"cache": cache, "progress": tell}
+            said = sweep_lines(recipe, overrides, as_json, sweep=sweep, **given)
     click.echo(said, nl=False)
 
 

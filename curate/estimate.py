@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.costs import Size
 from curate.recipe import Recipe
+from curate.run import cut_of, plan_reading, required_roles
 from pipelines import files
 from pipelines.keys import position_of
 from pipelines.plan import ReadPlan, read_task
@@ -52,6 +56,76 @@ class Input:
         return Size(self.rows, self.content, self.stored, self.vectors.get(str(column), 0))
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How `run` would read it."""
+
+    tasks: int
+    workers: int
+    spools: bool
+    """Whether a file that cannot be split is cut up first, which is one more shuffle."""
+
+
+def plan_input(
+    recipe: Recipe,
+    *,
+    rows: int | None,
+    total_bytes: int | None,
+    row_bytes: int | None,
+    workers: int | None,
+    limit: int | None,
+) -> tuple[Input, Reading, tuple[str, ...]]:
+    """Return the input to plan for, how `run` would read it, and what is to be said about that.
+
+    Tasks and workers follow from the sizes of the files, as in a run; those of an input that is
+    only described grow with it. For the arguments see `plan_recipe`.
+
+    Raises:
+        ValueError: there is no input and no description of one, or a column is not there.
+    """
+    remarks: tuple[str, ...] = ()
+    try:
+        plan, chosen = plan_reading(recipe, recipe.run.runner, workers, limit)
+    except files.NoInput as error:
+        if row_bytes is None or (rows is None and total_bytes is None):
+            raise
+        remarks = (f"there is no input yet ({error}): rows are taken as described",)
+        nothing = Input(0, 0, 0, "given", 0, row_bytes, row_bytes)
+        seen = _scaled(nothing, rows, total_bytes, row_bytes)
+        size = seen.rows * seen.stored
+        reading = _cut(recipe, size, size, workers)
+    else:
+        found = sample_input(recipe, plan, required_roles(recipe))
+        seen = _scaled(found, rows, total_bytes, row_bytes)
+        spools = any(task.spool for task in plan.tasks)
+        reading = Reading(len(plan.tasks), chosen, spools)
+        if seen != found:
+            share = seen.rows * seen.stored / max(found.rows * found.stored, 1)
+            expanded = sum(recipe.read.expanded(file) for file in plan.files)
+            reading = _cut(recipe, share * found.bytes, share * expanded, workers)
+            reading = replace(reading, spools=spools)
+    if limit is not None:  # one task, however much there is
+        seen = replace(seen, rows=min(seen.rows, limit))
+        reading = replace(reading, tasks=1)
+    return seen, reading, remarks
+
+
+def _scaled(seen: Input, rows: int | None, total_bytes: int | None, row_bytes: int | None) -> Input:
+    """Return an input of so many rows like those that were seen."""
+    if row_bytes is not None:
+        stored = seen.stored - seen.content + row_bytes
+        seen = replace(seen, content=float(row_bytes), stored=stored)
+    if total_bytes is not None:
+        rows = max(1, round(total_bytes / max(seen.content, 1.0)))
+    return seen if rows is None else replace(seen, rows=rows, known="given")
+
+
+def _cut(recipe: Recipe, size: float, expanded: float, workers: int | None) -> Reading:
+    """Return how `run` would read files of `size` bytes that hold `expanded` bytes."""
+    chosen, target = cut_of(int(size), recipe, recipe.run.runner, workers)
+    return Reading(max(1, math.ceil(expanded / target)), chosen, False)
+
+
 def sample_input(recipe: Recipe, plan: ReadPlan, required: tuple[str, ...]) -> Input:
     """Read the first rows of the input and tell how many there are and what one holds.
 
@@ -61,7 +135,7 @@ def sample_input(recipe: Recipe, plan: ReadPlan, required: tuple[str, ...]) -> I
     read = recipe.read
     tables: list[pa.Table] = []
     seen = 0
-    for chunk in read_task(read, plan.tasks[0], required=required):
+    for chunk in chain.from_iterable(read_task(read, t, required=required) for t in plan.tasks):
         seen += len(chunk)
         if len(chunk.table):
             tables.append(chunk.table)
@@ -73,8 +147,6 @@ def sample_input(recipe: Recipe, plan: ReadPlan, required: tuple[str, ...]) -> I
     table = pa.concat_tables(tables, promote_options="permissive")
     shown = table.drop_columns([name for name in (KEY, ID) if name in table.column_names])
     rows, known = _count(read, plan, table, seen, shown.nbytes / len(table))
-    if plan.limit is not None:
-        rows = min(rows, plan.limit)
     vectors = _vectors(table, recipe.steps)
     added = sum(4 * size for name, size in vectors.items() if name not in table.column_names)
     return Input(
@@ -99,9 +171,9 @@ def _count(
         return _count_parquet(plan)
     expanded = sum(read.expanded(file) for file in plan.files)
     if read.unit == "byte":
-        at = position_of(table[KEY].to_numpy())
-        if len(at) > 1 and at[-1] > at[0]:  # what a line takes up in its file
-            row_bytes = float(at[-1] - at[0]) / (len(at) - 1)
+        at = np.diff(position_of(table[KEY].to_numpy()))
+        if (at > 0).any():  # what a line takes up in its file; each file begins at 0
+            row_bytes = float(at[at > 0].mean())
     return max(1, round(expanded / max(row_bytes, 1.0))), "estimated"
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from curate.banding import Banding, bandings
 from curate.costs import (
     EXTRAPOLATED,
     Costs,
@@ -20,17 +19,18 @@ from curate.costs import (
     load_costs,
     name_of,
 )
-from curate.estimate import Input, sample_input
+from curate.estimate import Input, Reading, plan_input
 from curate.recipe import Recipe
-from curate.run import BYTES_A_PROCESS, required_roles
-from pipelines import files
+from curate.run import required_roles
 from pipelines.engine import Job, rounds_of
-from pipelines.plan import TASK_BYTES, make_plan
+from pipelines.minhash import candidate_probability, plan_bands
 from pipelines.segment import segments_of
 from pipelines.steps.step import Step
 
 MEASURED_PROCESSES = 2
 """Local processes the model was fitted to; more are an extrapolation."""
+CURVE = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+"""Similarities at which the S-curve of `near_dedup` is told, beside the threshold."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,19 @@ class PlannedStep:
     """GroupByKeys of its own; 0 of a step that sees single batches."""
     cost: Estimate | None
     """None where no cost is known."""
+
+
+@dataclass(frozen=True)
+class Banding:
+    """How `near_dedup` finds candidates."""
+
+    step: int
+    similarity: float
+    permutations: int
+    bands: int
+    rows: int
+    curve: tuple[tuple[float, float], ...]
+    """Similarity of two texts, and the probability that they become candidates."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,7 @@ def plan_recipe(
     limit: int | None = None,
     costs: Costs | None = None,
 ) -> Plan:
-    """Plan a run: read the first rows of the input and nothing else.
+    """Plan a run: read the first rows of the input, and of the target of a `dsir` step.
 
     Args:
         recipe: what would run.
@@ -98,74 +111,55 @@ def plan_recipe(
         costs: the cost model; the one of the package if left out.
 
     Raises:
-        ValueError: there is no input, or a column is not there; or both rows and bytes are given.
+        ValueError: there is no input or no target, or a column is not there; or both rows and
+            bytes are given.
     """
     if rows is not None and total_bytes is not None:
         raise ValueError("give --rows or --bytes, not both: the one follows from the other")
     costs = costs or load_costs()
-    imagined = (rows or total_bytes) is not None
-    seen, missing = _input(recipe, limit, row_bytes if imagined else None)
-    seen = _scaled(seen, rows, total_bytes, row_bytes)
-    size = seen.rows * seen.stored
-    tasks = max(1, round(size / TASK_BYTES))
-    chosen = workers or (None if recipe.run.workers == "auto" else recipe.run.workers)
-    chosen = chosen or min(os.cpu_count() or 1, 1 + int(size) // BYTES_A_PROCESS)
-    steps, shuffles = _steps(recipe, seen, tasks, costs)
+    seen, reading, missing = plan_input(
+        recipe,
+        rows=rows,
+        total_bytes=total_bytes,
+        row_bytes=row_bytes,
+        workers=workers,
+        limit=limit,
+    )
+    steps, shuffles = _steps(recipe, seen, reading, costs)
     known = [step.cost for step in steps if step.cost is not None]
-    total = add_up(costs, known, chosen)
+    total = add_up(costs, known, reading.workers)
     segments = segments_of(recipe.steps, recipe.seed)
     return Plan(
         name=recipe.name,
         input=seen,
-        tasks=tasks,
-        workers=chosen,
+        tasks=reading.tasks,
+        workers=reading.workers,
         runner=recipe.run.runner,
         segments=len(segments),
         shuffles=shuffles,
         steps=steps,
         banding=tuple(bandings(recipe.steps)),
         total=total,
-        disk=size * (sum(segment.rewrites for segment in segments) + 1),
+        disk=seen.rows * seen.stored * (sum(segment.rewrites for segment in segments) + 1),
         model=told(costs),
-        remarks=(*missing, *_remarks(recipe, steps, seen, total, chosen, costs)),
+        remarks=(*missing, *_remarks(recipe, steps, seen, total, reading.workers, costs)),
     )
 
 
-def _input(
-    recipe: Recipe, limit: int | None, row_bytes: int | None
-) -> tuple[Input, tuple[str, ...]]:
-    """Return what the input is like; without one, what the options say of it."""
-    try:
-        plan = make_plan(recipe.read, limit=limit)
-    except files.NoInput as error:
-        if row_bytes is None:
-            raise
-        nothing = Input(0, 0, 0, "given", 0, row_bytes, row_bytes)
-        return nothing, (f"there is no input yet ({error}): rows are taken as described",)
-    return sample_input(recipe, plan, required_roles(recipe)), ()
-
-
-def _scaled(seen: Input, rows: int | None, total_bytes: int | None, row_bytes: int | None) -> Input:
-    """Return an input of so many rows like those that were seen."""
-    if row_bytes is not None:
-        stored = seen.stored - seen.content + row_bytes
-        seen = replace(seen, content=float(row_bytes), stored=stored)
-    if total_bytes is not None:
-        rows = max(1, round(total_bytes / max(seen.content, 1.0)))
-    return seen if rows is None else replace(seen, rows=rows, known="given")
-
-
 def _steps(
-    recipe: Recipe, seen: Input, tasks: int, costs: Costs
+    recipe: Recipe, seen: Input, reading: Reading, costs: Costs
 ) -> tuple[tuple[PlannedStep, ...], int]:
-    """Return the steps with their costs, and the number of shuffles of the run."""
+    """Return the steps with their costs, and the number of shuffles of the run.
+
+    The rounds of a step are those that would run: `dsir` opens its target when asked for them.
+    """
     job = Job(
         read=recipe.read,
         steps=recipe.steps,
         seed=recipe.seed,
         work="",
-        tasks=tasks,
-        spools=False,
+        tasks=reading.tasks,
+        spools=reading.spools,
         required=required_roles(recipe),
         shard_bytes=recipe.write.shard_size,
     )
@@ -187,6 +181,18 @@ def _steps(
 
 def _part(costs: Costs, step: Step) -> PartCosts | None:
     return costs.steps.get(name_of(step))
+
+
+def bandings(steps: Iterable[Step]) -> Iterator[Banding]:
+    """Yield the banding of each `near_dedup` step."""
+    for number, step in enumerate(steps, start=1):
+        if step.op == "near_dedup":
+            options = dict(step)
+            similarity, permutations = options["similarity"], options["permutations"]
+            bands, rows = plan_bands(similarity, permutations)
+            at = sorted({*CURVE, similarity})
+            curve = tuple((s, candidate_probability(s, bands, rows)) for s in at)
+            yield Banding(number, similarity, permutations, bands, rows, curve)
 
 
 def told(costs: Costs) -> str:

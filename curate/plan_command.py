@@ -8,35 +8,29 @@ from collections.abc import Callable
 from rich.console import Console
 
 from curate.numbers import parse_bytes, parse_count
+from curate.plan import plan_recipe
+from curate.plan_text import print_plan
 from curate.recipe import load_recipe
-
-Tell = Callable[[str], None]
+from curate.sweep import sweep_recipe
+from curate.sweep_text import print_sweep
 
 
 def plan_lines(
     recipe: str,
     overrides: tuple[str, ...],
     as_json: bool,
-    tell: Tell,
     *,
     rows: str | None = None,
     total_bytes: str | None = None,
     row_bytes: str | None = None,
     workers: int | None = None,
     limit: int | None = None,
-    sweep: None = None,
-    cache: str | None = None,
 ) -> str:
     """Return the plan of a recipe.
 
     Raises:
-        ValueError: the recipe or an option is wrong, or options that do not go together.
+        ValueError: the recipe or an option is wrong.
     """
-    from curate.plan import plan_recipe
-    from curate.plan_text import print_plan
-
-    if cache is not None:
-        raise ValueError("--cache goes with --sweep: a plan runs nothing that could be kept")
     plan = plan_recipe(
         load_recipe(recipe, overrides),
         rows=None if rows is None else parse_count(rows),
@@ -54,26 +48,20 @@ def sweep_lines(
     recipe: str,
     overrides: tuple[str, ...],
     as_json: bool,
-    tell: Tell,
     *,
     sweep: str,
     workers: int | None = None,
     limit: int | None = None,
     cache: str | None = None,
-    **others: str | None,
+    progress: Callable[[str], None] | None = None,
 ) -> str:
     """Return what each value of one option drops.
 
     Raises:
-        ValueError: the recipe or an option is wrong, or options that do not go together.
+        ValueError: the recipe or an option is wrong.
     """
-    from curate.sweep import sweep_recipe
-    from curate.sweep_text import print_sweep
-
-    if any(value is not None for value in others.values()):
-        raise ValueError("--sweep runs on the input as it is: without --rows, --bytes, --row-bytes")
     found = sweep_recipe(
-        recipe, overrides, sweep, workers=workers, limit=limit, cache=cache, progress=tell
+        recipe, overrides, sweep, workers=workers, limit=limit, cache=cache, progress=progress
     )
     if as_json:
         return json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n"

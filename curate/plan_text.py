@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from curate.banding import Banding
-from curate.plan import Plan
+from curate.plan import Banding, Plan
 
 BAR = 30
 """Characters of a bar of probability 1."""

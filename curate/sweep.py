@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import re
+import json
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.errors import did_you_mean
+from curate.errors import RunFailed, did_you_mean
 from curate.examples import Example, Ledger, examples
+from curate.fieldtypes import arms
+from curate.numbers import parse_values
+from curate.output import MANIFEST
 from curate.recipe import Recipe, load_recipe
 from curate.run import ledger_of, run_recipe
+from pipelines import files
 from pipelines.keys import Keys
 from pipelines.ledger import DROPPED, KEPT, LEDGER_SCHEMA
 from pipelines.plan import fetch, make_plan
-
-MOST_VALUES = 50
-EVENLY = 6
-"""Values of a range without a step."""
+from pipelines.steps.corpus import Corpus
 
 Tell = Callable[[str], None]
 
@@ -35,8 +36,10 @@ class Swept:
     value: str
     entered: int
     dropped: int
+    quarantined: int
+    """Rows that could not be read or processed, up to and by the step."""
     seconds: float
-    """Of the step, signatures from the cache not counted."""
+    """From start to end of its run; the first reads and signs what others take from the cache."""
 
 
 @dataclass(frozen=True)
@@ -112,18 +115,41 @@ def sweep_recipe(
     with tempfile.TemporaryDirectory(prefix="curate-sweep-") as folder:
         found: list[Swept] = []
         ledgers: list[Ledger] = []
+        shares = any(isinstance(step, Corpus) for step in recipe.steps[:number])
+        kept = cache or (f"{folder}/cache" if shares else None)
         for value, one in zip(values, tried, strict=True):
             tell(f"{option} {value} ({len(found) + 1} of {len(values)})")
             there = {"path": f"{folder}/{len(found)}", "overwrite": False}
             one = one.model_copy(update={"write": one.write.model_copy(update=there)})
-            kept = cache or f"{folder}/cache"
-            result = run_recipe(one, workers=workers, limit=limit, cache=kept)
-            at = result.manifest["steps"][number]
-            found.append(Swept(value, at["in"], at["dropped"], at["seconds"]))
-            ledgers.append(ledger_of(result.out, result.manifest))
-        columns = result.manifest["columns"]
+            start = time.perf_counter()
+            out, manifest = _run(one, workers, limit, kept)
+            seconds = round(time.perf_counter() - start, 3)
+            at, gone = manifest["steps"][number], manifest["rows"]["quarantined"]
+            found.append(Swept(value, at["in"], at["dropped"], gone, seconds))
+            ledgers.append(ledger_of(out, manifest))
+        columns = manifest["columns"]
         borders = tuple(_borders(recipe, number, values, ledgers, columns, limit))
     return Sweep(number, recipe.steps[number - 1].op, option, tuple(found), borders)
+
+
+def _run(
+    recipe: Recipe, workers: int | None, limit: int | None, cache: str | None
+) -> tuple[str, dict[str, Any]]:
+    """Run a recipe and remove the rows it wrote; returns its folder and its manifest.
+
+    An output that `run` would refuse, since no row is left or too many are quarantined, counts.
+    """
+    try:
+        out = run_recipe(recipe, workers=workers, limit=limit, cache=cache).out
+    except RunFailed:
+        out = f"{recipe.write.path}.rejected"
+        if not files.exists(f"{out}/{MANIFEST}"):
+            raise
+    manifest = json.loads(files.read_bytes(f"{out}/{MANIFEST}"))
+    keys = [file for step in manifest.get("keys", ()) for file in step["files"]]
+    for file in (*manifest["shards"], *keys):
+        files.remove_file(f"{out}/{file['file']}")
+    return out, manifest
 
 
 def parse_sweep(asked: str, recipe: Recipe) -> tuple[int, str, list[str]]:
@@ -158,38 +184,8 @@ def parse_sweep(asked: str, recipe: Recipe) -> tuple[int, str, list[str]]:
             f"--sweep: {place} {what}; there are: {', '.join(have) or 'no steps'}"
             f"{'' if of else did_you_mean(place, names)}"
         )
-    return of[0], option, parse_values(values)
-
-
-def parse_values(text: str) -> list[str]:
-    """Return the values of `0.7,0.8`, `0.7..0.95` (six of them) or `0.7..0.95:0.05`, once each.
-
-    Raises:
-        ValueError: not numbers where numbers are due, no value, or more than MOST_VALUES.
-    """
-    found = re.fullmatch(r"\s*([^:.]*\.?[^:.]*)\.\.([^:]+?)(?::(.+))?", text)
-    if found is None:
-        values = [value.strip() for value in text.split(",") if value.strip()]
-    else:
-        try:
-            first, last = Decimal(found[1].strip()), Decimal(found[2].strip())
-            step = Decimal(found[3]) if found[3] else (last - first) / (EVENLY - 1)
-        except InvalidOperation:
-            raise ValueError(f"--sweep: {text!r} is not FIRST..LAST or FIRST..LAST:STEP") from None
-        if step <= 0 or last < first:
-            raise ValueError(f"--sweep: {text!r} does not go up: FIRST < LAST and STEP > 0")
-        count = int((last - first) / step) + 1
-        values = [_plain(first + step * i) for i in range(min(count, MOST_VALUES + 1))]
-    values = list(dict.fromkeys(values))
-    if not 1 <= len(values) <= MOST_VALUES:
-        raise ValueError(f"--sweep: 1 to {MOST_VALUES} values, got {len(values) or 'none'}")
-    return values
-
-
-def _plain(value: Decimal) -> str:
-    """Return a number as one writes it: 0.7 and not 0.700."""
-    text = f"{round(value, 6):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    kind = type(recipe.steps[of[0] - 1]).model_fields[option].annotation
+    return of[0], option, parse_values(values, whole=arms(kind) == (int,))
 
 
 def _up_to(recipe: Recipe, number: int) -> Recipe:

@@ -32,13 +32,14 @@ def print_sweep(sweep: Sweep, console: Console) -> None:
 def value_table(sweep: Sweep) -> Table:
     """Return one line a value."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in (sweep.option, "in", "dropped", "share", "seconds"):
+    lost = ["quarantined"] if any(one.quarantined for one in sweep.values) else []
+    for name in (sweep.option, "in", "dropped", "share", *lost, "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in sweep.values:
-        share = one.dropped / max(one.entered, 1)
-        table.add_row(
-            one.value, f"{one.entered:,}", f"{one.dropped:,}", f"{share:.2%}", f"{one.seconds:.1f}"
-        )
+        share = f"{one.dropped / max(one.entered, 1):.2%}"
+        gone = [f"{one.quarantined:,}"] if lost else []
+        counts = (f"{one.entered:,}", f"{one.dropped:,}", share, *gone)
+        table.add_row(one.value, *counts, f"{one.seconds:.1f}")
     return table
 
 

@@ -1,4 +1,6 @@
+import gzip
 import json
+import os
 import re
 from pathlib import Path
 
@@ -8,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from curate.banding import bandings
+import curate.run
 from curate.cli import main
 from curate.costs import load_costs
 from curate.numbers import parse_bytes, parse_count
-from curate.plan import plan_recipe
+from curate.plan import bandings, plan_recipe
 from curate.plan_text import in_bytes, in_time
 from curate.recipe import load_recipe
 from pipelines.minhash import candidate_probability
@@ -86,6 +88,76 @@ def test_bytes_are_rows_of_the_sampled_size():
 @pytest.mark.usefixtures("here")
 def test_limit_bounds_the_rows():
     assert planned("--limit", "50")["input"]["rows"] == 50
+
+
+@pytest.mark.usefixtures("here")
+def test_limit_bounds_described_rows_too():
+    found = planned("--rows", "10M", "--limit", "50")
+    assert (found["input"]["rows"], found["tasks"]) == (50, 1)
+
+
+def test_rows_are_estimated_from_files_of_a_few_lines(here):
+    lines = "".join(f"{json.dumps({'text': 'the same text again'})}\n" for _ in range(5))
+    (here / "data.jsonl").unlink()
+    for i in range(100):
+        (here / f"data{i}.jsonl").write_text(lines)
+    found = planned("--set", "read.path=data*.jsonl")["input"]
+    assert (found["rows"], found["sampled"]) == (500, 500)
+
+
+@pytest.fixture
+def small_parts(here, monkeypatch):
+    """A file and its compressed copy, some hundred bytes that hold 8,000: for several workers."""
+    (here / "data.jsonl.gz").write_bytes(gzip.compress((here / "data.jsonl").read_bytes()))
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(curate.run, "BYTES_A_PROCESS", 300)
+    monkeypatch.setattr(curate.run, "SMALLEST_TASK", 20)
+    Path("r.yaml").write_text(RECIPE.replace("data.jsonl", "data.jsonl*"))
+    return here
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_tasks_and_workers_are_those_of_the_run():
+    recipe = load_recipe("r.yaml")
+    found = plan_recipe(recipe)
+    read, workers = curate.run.plan_reading(recipe, "local", None, None)
+    assert (found.tasks, found.workers) == (len(read.tasks), workers)
+    size = sum(path.stat().st_size for path in Path.cwd().glob("data.jsonl*"))
+    assert workers == 1 + size // 300
+    assert found.input.sampled == 400  # however small the tasks
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_tasks_and_workers_of_described_rows_grow_with_the_files(monkeypatch):
+    Path("data.jsonl").unlink()
+    recipe = load_recipe("r.yaml")
+    monkeypatch.setattr(curate.run, "BYTES_A_PROCESS", 5000)
+    once = plan_recipe(recipe)
+    more = plan_recipe(recipe, rows=20 * once.input.rows)
+    assert once.workers == 1
+    assert more.workers == 1 + 20 * Path("data.jsonl.gz").stat().st_size // 5000
+    assert more.tasks >= 4 * more.workers
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_file_that_is_cut_up_first_is_one_more_shuffle():
+    few, many = (plan_recipe(load_recipe("r.yaml"), workers=n) for n in (1, 8))
+    assert many.shuffles == few.shuffles + 1
+    assert many.steps[0].shuffles == few.steps[0].shuffles + 1
+    assert plan_recipe(load_recipe("r.yaml"), rows=10**6, workers=8).shuffles == many.shuffles
+
+
+@pytest.mark.usefixtures("here")
+def test_target_of_dsir_is_opened_and_must_be_there():
+    Path("r.yaml").write_text(
+        "name: d\nread: {format: jsonl, path: data.jsonl}\n"
+        "steps: [{op: dsir, target: good.txt, rows: 10}]\nwrite: {path: out}\n"
+    )
+    assert "good.txt" in plan(code=2)
+    Path("good.txt").write_text("good texts")
+    assert "dsir" in plan()
+    said = " ".join(plan("--help").split())
+    assert "Reads the first rows of the input, and of the target of a `dsir` step." in said
 
 
 @pytest.mark.usefixtures("here")

@@ -1,13 +1,16 @@
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+import curate.sweep
 from curate.cli import main
+from curate.numbers import parse_values
 from curate.recipe import load_recipe
-from curate.sweep import parse_sweep, parse_values, sweep_recipe
+from curate.sweep import parse_sweep, sweep_recipe
 
 RECIPE = """\
 name: web
@@ -69,6 +72,31 @@ def test_values_that_make_no_sense_are_refused(text, said):
         parse_values(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("64..128", ["64", "77", "90", "102", "115", "128"]),
+        ("1..3", ["1", "2", "3"]),
+        ("1.5..3", ["1.5", "2", "3"]),  # for the option to refuse
+        ("10..30:10", ["10", "20", "30"]),
+    ],
+)
+def test_values_between_the_ends_are_whole_where_the_option_is(text, values):
+    assert parse_values(text, whole=True) == values
+
+
+@pytest.mark.parametrize(
+    ("asked", "values"),
+    [
+        ("permutations=64..66", ["64", "65", "66"]),
+        ("shingle=1..3", ["1", "2", "3"]),  # or null
+        ("similarity=0..1", ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+    ],
+)
+def test_type_of_the_option_decides_whether_values_are_whole(asked, values):
+    assert parse_sweep(asked, load_recipe("r.yaml"))[2] == values
+
+
 @pytest.mark.parametrize("place", ["near_dedup.similarity", "similarity", "2.similarity"])
 def test_option_is_found_by_op_number_or_alone(place):
     assert parse_sweep(f"{place}=0.7", load_recipe("r.yaml")) == (2, "similarity", ["0.7"])
@@ -107,6 +135,64 @@ def test_sweep_counts_what_each_value_drops_and_shows_pairs_at_the_border(here):
     assert at.record["value"] == pytest.approx(0.9)
     assert at.other.text.startswith(at.content.text)
     assert sorted(path.name for path in here.iterdir()) == ["data.jsonl", "r.yaml"]
+
+
+def test_value_that_leaves_no_row_is_one_of_the_values():
+    found = sweep_recipe("r.yaml", (), "word_count.at_least=1,2,1000", workers=1)
+    assert [(one.entered, one.dropped) for one in found.values] == [(41, 0), (41, 1), (41, 41)]
+    first, last = found.borders
+    assert (first.rows, first.examples[0].content.text) == (1, "single")
+    assert (last.value, last.keeper, last.rows) == ("1000", "2", 40)
+    assert last.examples[0].content.text.startswith("w")
+
+
+def test_too_many_quarantined_rows_are_told_and_do_not_end_a_sweep(here):
+    with (here / "data.jsonl").open("a") as file:
+        file.write("no record\n" * 5)
+    arguments = ["plan", "r.yaml", "--sweep", "similarity=0.5,0.95", "--workers", "1"]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert re.search(r"dropped +share +quarantined +seconds", done.output)
+    assert re.search(r"0\.95 +40 +0 +0\.00% +5 ", done.output)
+
+
+@pytest.mark.parametrize(
+    ("asked", "others"),
+    [
+        ("word_count.at_least=1,2,1000,3", set()),  # no corpus step, nothing to share
+        ("similarity=0.5,0.8,0.9", {"cache"}),
+    ],
+)
+def test_rows_and_keys_of_a_value_go_before_the_next_runs(monkeypatch, asked, others):
+    run, folders = curate.sweep.run_recipe, []
+
+    def watched(recipe, **options):
+        folder = Path(recipe.write.path).parent
+        outs = list(folder.glob("[0-9]*"))
+        parts = [p for out in outs for p in out.rglob("*") if p.suffix in (".arrow", ".parquet")]
+        assert {p.parent.name for p in parts} <= {"ledger"}
+        assert len(parts) == len(outs)
+        folders.append({p.name for p in folder.iterdir()} - {p.name for p in outs})
+        return run(recipe, **options)
+
+    monkeypatch.setattr(curate.sweep, "run_recipe", watched)
+    found = sweep_recipe("r.yaml", ("write.keys=true",), asked, workers=1)
+    assert folders == [set(), *[others] * (len(found.values) - 1)]
+
+
+def test_seconds_are_those_of_the_whole_run(monkeypatch):
+    run, spent = curate.sweep.run_recipe, []
+
+    def timed(recipe, **options):
+        start = time.perf_counter()
+        result = run(recipe, **options)
+        spent.append(time.perf_counter() - start)
+        return result
+
+    monkeypatch.setattr(curate.sweep, "run_recipe", timed)
+    found = sweep_recipe("r.yaml", (), "similarity=0.5,0.9", workers=1)
+    for one, seconds in zip(found.values, spent, strict=True):
+        assert seconds - 0.001 <= one.seconds < seconds + 1
 
 
 def test_cache_that_is_named_stays(here):
