@@ -43,7 +43,7 @@ def input_lines(plan: Plan) -> Iterator[str]:
         "given": f"{seen.rows:,} rows, as asked",
     }[seen.known]
     content, stored = in_bytes(seen.content), in_bytes(seen.stored)
-    yield f"rows     {how}; {content} of content each, {stored} in all"
+    yield f"rows     {how}; {content} of content each, {stored} with all columns"
     processes = "1 process" if plan.workers == 1 else f"{plan.workers} processes"
     tasks = "1 task" if plan.tasks == 1 else f"{plan.tasks:,} tasks"
     yield f"runs     {tasks}, {processes}, runner {plan.runner}"
