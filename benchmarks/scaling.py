@@ -1,7 +1,8 @@
 """Measure how steps scale, fit the cost model of `curate plan`, and check it.
 
     python -m benchmarks.scaling [--most 1000000] [--only near_dedup ...] [--repeats 3] [--keep DIR]
-    python -m benchmarks.scaling --fit      # fit again what results/scaling.json holds
+    python -m benchmarks.scaling --most 100 # measure only the start again, keep the other runs
+    python -m benchmarks.scaling --fit      # fit again what results/scaling.json holds, check
     python -m benchmarks.scaling --paper    # write docs/scale.md and docs/scaling.svg again
 
 Each case is one `curate run` process over a corpus generated from a seed: CPU seconds (user +
@@ -238,30 +239,32 @@ def main() -> None:
     stored = json.loads(RESULTS.read_bytes()) if RESULTS.exists() else {}
     before = [Observation(**run) for run in stored.get("runs", ())]
     if given.fit or given.paper:
-        observed = before
         about = {name: stored[name] for name in ("date", "machine", "versions")}
-        costs = fit(observed, about)
+        costs = fit(before, about)
         checks = tuple(Check(**check) for check in stored["checks"])
-        save(observed, costs.model_copy(update={"checks": checks}), stored["most"])
+        if given.fit:
+            with tempfile.TemporaryDirectory() as folder:
+                checks = tuple(check(Bench(Path(folder)), costs, stored["most"]))
+        save(before, costs.model_copy(update={"checks": checks}), stored["most"])
         return
-    start = time.perf_counter()
+    start, most = time.perf_counter(), max(given.most, stored.get("most", 0))
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         observed = list(measure(bench, given))
-        if given.only:  # the others keep what was measured before
+        if given.only or given.most < most:  # the others keep what was measured before
             measured = {o.what for o in observed}
             observed += [o for o in before if o.what not in measured]
         costs = fit(observed, about_here())
         checks = (
             tuple(Check(**one) for one in stored.get("checks", ()))
             if given.only
-            else tuple(check(bench, costs, given.most))
+            else tuple(check(bench, costs, most))
         )
     costs = costs.model_copy(update={"checks": checks})
     print(json.dumps(costs.model_dump(mode="json"), indent=1))
     print(f"{time.perf_counter() - start:,.0f} s, start-up of {TINY} rows included")
     if not given.dry:
-        save(observed, costs, given.most)
+        save(observed, costs, most)
     if bench.failed:
         sys.exit("\n".join(["these failed and are not in the model:", *bench.failed]))
 
