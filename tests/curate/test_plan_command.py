@@ -70,9 +70,9 @@ def test_plan_runs_nothing():
 
 @pytest.mark.usefixtures("here")
 def test_more_rows_cost_more_and_keep_the_row_as_sampled():
-    few, many = planned(), planned("--rows", "10M")
+    few, many = planned(), planned("--rows", "1000M")
     assert few["input"]["rows"] == 200
-    assert many["input"]["rows"] == 10_000_000
+    assert many["input"]["rows"] == 1_000_000_000
     assert many["input"]["content"] == few["input"]["content"] == 27
     assert many["total"]["cpu"] > 10 * few["total"]["cpu"]
     assert many["total"]["shuffled"] > 1000 * few["total"]["shuffled"]
