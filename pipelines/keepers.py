@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.keys import Keys
-from pipelines.rows import HOME, KEY, MissingColumn, Rows
+from pipelines.rows import HOME, KEY, MissingColumn, Rows, as_numbers
 
 Keep = Literal["longest", "earliest", "smallest_id"]
 """What decides among rows of equal quality: the length of the content in bytes, the place in the
@@ -65,14 +65,12 @@ def of_earlier_run(keepers: Keys) -> pa.Array:
 def _numbers(rows: Rows, prefer: str) -> pa.Array:
     """Return a column as float64; null and NaN rank below every number."""
     values = rows.column(prefer, "`prefer`")
-    kind = values.type
-    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    if not (numeric or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
+    numbers = as_numbers(values)
+    if numbers is None:
         raise MissingColumn(
-            f"`prefer` column {prefer!r} holds {kind}; it takes numbers, or give `order`, its "
-            "values with the best first"
+            f"`prefer` column {prefer!r} holds {values.type}; it takes numbers, or give `order`, "
+            "its values with the best first"
         )
-    numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return pa.array(np.where(np.isnan(numbers), -np.inf, numbers))
 
 

@@ -150,6 +150,18 @@ class Rows:
         return Rows(self.table.slice(start, length), self.columns)
 
 
+def as_numbers(values: pa.Array) -> npt.NDArray[np.float64] | None:
+    """Return a column of numbers as float64, NaN for null; None where it holds something else."""
+    kind = values.type
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if not (numeric or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
+        return None
+    numbers: npt.NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy(
+        zero_copy_only=False
+    )
+    return numbers
+
+
 def whole(column: pa.ChunkedArray) -> pa.Array:
     """Return a chunked column as one array, without a copy where it has one chunk."""
     if column.num_chunks == 1:

@@ -33,7 +33,6 @@ SPREAD_FROM = 256
 """Shards from which on clusters are made in many places."""
 EVIDENCE = "evidence"
 """Column from which similarity is computed."""
-_FEWEST = 16
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,8 @@ class Clusters:
         yield from self._send(dropped.filter(known))
         unknown = dropped.filter(pc.invert(known))
         # By the row, not by the keeper: of a large cluster each partition has a part.
-        to = mix(unknown[KEY].to_numpy().astype(np.uint64)) % np.uint64(
-            max(_FEWEST, self.site.shards // 8)
-        )
+        hashes = mix(unknown[KEY].to_numpy().astype(np.uint64))
+        to = hashes % np.uint64(self.site.partitions)
         for reply, part in scatter(unknown, to, "unmeasured:{}".format):
             yield message(reply, "unmeasured", part)
             keys = np.concatenate([part[KEY].to_numpy(), part["keeper"].to_numpy()])

@@ -24,6 +24,11 @@ VERDICT = "verdict"
 EDIT = "edit"
 """Kind of the messages that say how to change rows that are kept; the first column is `_key`."""
 
+MOST_PARTITIONS = 512
+"""Places where hashes of a corpus meet, at most."""
+FEWEST_PARTITIONS = 16
+"""Places where what is known of pairs meets, at least."""
+
 WHOLE = "whole corpus"
 """Address where everything meets: only for what stays small, such as edges and samples."""
 
@@ -55,6 +60,11 @@ class Site:
     """About how many working shards there are: what the number of partitions goes by."""
     shelf: str = ""
     """Folder of the working shards, where that is not `work`."""
+
+    @property
+    def partitions(self) -> int:
+        """Return over how many places pairs and rows of clusters are spread."""
+        return max(FEWEST_PARTITIONS, self.shards // 8)
 
     def rows(self, number: int, keys: Keys | None = None) -> Iterator[Rows]:
         """Yield the rows of working shard `number` in batches, or only those with `keys`.
@@ -167,6 +177,15 @@ def verdict_table(
         ],
         schema=VERDICT_SCHEMA,
     )
+
+
+def post_by_hash(
+    kind: str, table: pa.Table, hashes: npt.NDArray[np.uint64], shards: int
+) -> Iterator[Message]:
+    """Post rows to where equal hashes meet: one place holds about as many as a shard has."""
+    to = hashes % np.uint64(max(1, min(shards, MOST_PARTITIONS)))
+    for address, part in scatter(table, to, f"{kind}:{{}}".format):
+        yield message(address, kind, part)
 
 
 def send_home(verdicts: pa.Table, homes: npt.NDArray[np.int64]) -> Iterator[Message]:

@@ -13,15 +13,14 @@ import pyarrow.compute as pc
 import xxhash
 
 from pipelines.keepers import ROW_ID, keeper_order, of_earlier_run
-from pipelines.mail import Mail, Message, Round, message, scatter
+from pipelines.mail import Mail, Message, Round
 from pipelines.rows import HOME, ID, KEY, Rows, whole
-from pipelines.steps.corpus import Site, send_home, verdict_table
+from pipelines.steps.corpus import Site, post_by_hash, send_home, verdict_table
 from pipelines.steps.dedup import Dedup
 from pipelines.steps.step import Chance
 from pipelines.tokens import UInt64, utf8_bytes
 
 Ignorable = Literal["case", "space", "punctuation"]
-_MOST_PARTITIONS = 512
 _BYTES = 16
 _STORED = ("_high", "_low")
 _PUNCTUATION = r"[\pP$+<=>^`|~]+"
@@ -62,10 +61,7 @@ class ExactDedup(Dedup):
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
         """Post signatures by digest."""
         signed = signed.append_column(HOME, pa.repeat(np.int64(number), len(signed)))
-        partitions = np.uint64(max(1, min(shards, _MOST_PARTITIONS)))
-        to = signed["high"].to_numpy() % partitions
-        for address, table in scatter(signed, to, "digest:{}".format):
-            yield message(address, "digest", table)
+        return post_by_hash("digest", signed, signed["high"].to_numpy(), shards)
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
         """Return the one round: equal digests meet."""

@@ -14,13 +14,11 @@ from pipelines.lines import Units, lines_of, paragraphs_of
 from pipelines.mail import Mail, Message, Round, home, home_number, measure, message, scatter
 from pipelines.rows import HOME, KEY, Rows
 from pipelines.spans import equal_runs, pieces
-from pipelines.steps.corpus import Site
+from pipelines.steps.corpus import Site, post_by_hash
 from pipelines.steps.cuts import TextCutter, of_so_many
 from pipelines.steps.exact_dedup import Ignorable, fold
 from pipelines.steps.step import Chance
 from pipelines.tokens import Int64, UInt64, hash_strings, token_spans, utf8_bytes
-
-_MOST_PARTITIONS = 512
 
 
 @dataclass(frozen=True)
@@ -80,10 +78,7 @@ class LineDedup(TextCutter):
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
         """Post the units by hash."""
         signed = signed.append_column(HOME, pa.repeat(np.int64(number), len(signed)))
-        partitions = np.uint64(max(1, min(shards, _MOST_PARTITIONS)))
-        to = signed["hash"].to_numpy() % partitions
-        for address, table in scatter(signed, to, "line:{}".format):
-            yield message(address, "line", table)
+        return post_by_hash("line", signed, signed["hash"].to_numpy(), shards)
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
         """Return two rounds: equal units meet; rows are told what they lose."""

@@ -28,7 +28,6 @@ BUCKET = 64
 """Rows of a bucket up to which all its pairs are candidates."""
 FINE_BUCKET = 16
 """The same for the finer bands of rows from larger buckets; beyond, they have no pairs."""
-_FEWEST = 16
 _BITS, _SHIFT = np.uint64(16), np.uint64(48)
 
 
@@ -106,7 +105,7 @@ class PairDedup(Dedup):
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
         """Return the rounds from bands to verdicts."""
-        partitions = max(_FEWEST, site.shards // 8)
+        partitions = site.partitions
 
         def held(number: int, keys: Keys) -> pa.Table:
             return self.held(site, number, keys)

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from pipelines.budget import Floats, Int64, UInt64, order_of, score_of
 from pipelines.mail import Mail, Message, Round, home, home_number, measure, message, note, scatter
-from pipelines.rows import KEY, MissingColumn, Rows
+from pipelines.rows import KEY, MissingColumn, Rows, as_numbers
 from pipelines.runs import (
     Run,
     between,
@@ -282,11 +282,9 @@ def numbers_of(rows: Rows, name: str, role: str) -> Floats:
         MissingColumn: no such column, or it does not hold numbers.
     """
     values = rows.column(name, role)
-    kind = values.type
-    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    if not (numeric or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
-        raise MissingColumn(f"{role} {name!r} holds {kind}; it takes numbers")
-    numbers: Floats = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    numbers = as_numbers(values)
+    if numbers is None:
+        raise MissingColumn(f"{role} {name!r} holds {values.type}; it takes numbers")
     return numbers
 
 

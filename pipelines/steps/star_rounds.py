@@ -22,7 +22,6 @@ from pipelines.tokens import mix
 
 TURNS = 3
 """Turns of large-star and small-star; clusters of diameter 2 need one."""
-_FEWEST = 16
 _NODE, _COMPONENT = "node:{}", "component:{}"
 
 
@@ -114,7 +113,7 @@ def _nodes(keys: pa.ChunkedArray) -> Int64:
 
 def _post(name: str, kind: str, table: pa.Table, node: Int64, site: Site) -> Iterator[Message]:
     """Post a table by the partitions of nodes."""
-    partitions = np.uint64(max(_FEWEST, site.shards // 8))
+    partitions = np.uint64(site.partitions)
     for address, part in scatter(table, node.view(np.uint64) % partitions, name.format):
         yield message(address, kind, part)
 

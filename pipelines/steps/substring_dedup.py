@@ -12,13 +12,11 @@ from pydantic import Field
 from pipelines.mail import Mail, Message, Round, home, home_number, measure, message, scatter
 from pipelines.rows import HOME, KEY, Rows, whole
 from pipelines.spans import bytes_of_tokens, equal_runs, merged
-from pipelines.steps.corpus import Site, send_home, verdict_table
+from pipelines.steps.corpus import Site, post_by_hash, send_home, verdict_table
 from pipelines.steps.cuts import TextCutter, of_so_many
 from pipelines.steps.step import Chance
 from pipelines.tokens import hash_strings, offsets_of, tokens_of
 from pipelines.winnowing import gram_size, least_hashes, runs_of, selected, window_hashes
-
-_MOST_PARTITIONS = 512
 
 
 class SubstringDedup(TextCutter):
@@ -72,9 +70,7 @@ class SubstringDedup(TextCutter):
         first = signed.take(pa.array(order[opens]))
         first = first.append_column(HOME, pa.repeat(np.int64(number), len(first)))
         first = first.append_column("several", pa.array(several))
-        to = hashes[order][opens] % np.uint64(_partitions(shards))
-        for address, part in scatter(first, to, "fingerprint:{}".format):
-            yield message(address, "fingerprint", part)
+        yield from post_by_hash("fingerprint", first, hashes[order][opens], shards)
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
         """Return four rounds: fingerprints meet, shards post windows, these meet, rows are cut."""
@@ -127,9 +123,7 @@ class SubstringDedup(TextCutter):
                     "windows": pa.ListArray.from_arrays(offsets.astype(np.int32), pa.array(hashes)),
                 }
             )
-            to = least[starts] % np.uint64(_partitions(site.shards))
-            for address, part in scatter(posted, to, "window:{}".format):
-                yield message(address, "window", part)
+            yield from post_by_hash("window", posted, least[starts], site.shards)
 
     def _meet(self, address: str, mail: Mail) -> Iterator[Message]:
         """Tell rows which spans of tokens stand elsewhere, but for the copy that stays."""
@@ -200,8 +194,3 @@ def _repeated(address: str, mail: Mail) -> Iterator[Message]:
     table = table.filter(pa.array(~table["several"].to_numpy()))  # those know
     for to, part in scatter(table.select([KEY, "hash"]), table[HOME].to_numpy(), home):
         yield message(to, "repeated", part)
-
-
-def _partitions(shards: int) -> int:
-    """Return the number of places where hashes meet: one holds about as many as a shard has."""
-    return max(1, min(shards, _MOST_PARTITIONS))

@@ -12,7 +12,7 @@ from benchmarks.scale_paper import PAPER, PLOT, Prices, paper
 from curate.costs import load_costs
 from pipelines.mail import message
 from pipelines.rows import HOME, KEY
-from pipelines.steps import NearDedup, exact_dedup, line_dedup, substring_dedup
+from pipelines.steps import NearDedup, corpus, exact_dedup, line_dedup, substring_dedup
 from pipelines.steps.step import Chance
 from pipelines.testing import rows_of
 
@@ -59,5 +59,6 @@ def test_bands_have_as_many_partitions_as_told():
 
 
 def test_digests_meet_in_as_many_places_as_told():
+    assert corpus.MOST_PARTITIONS == told.DIGEST_PARTITIONS
     for module in (exact_dedup, line_dedup, substring_dedup):
-        assert module._MOST_PARTITIONS == told.DIGEST_PARTITIONS
+        assert module.post_by_hash is corpus.post_by_hash
