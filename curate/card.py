@@ -29,6 +29,8 @@ SIZES = [
 """The size categories of the Hugging Face hub, each with the rows it ends before."""
 LONGEST = 500
 """Characters of one value from the recipe or the data."""
+MOST_OF_VERDICT = 4_000
+LOAD, VERDICT = "## Load", "## What curation was worth"
 
 _ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~&!$])")
 _PLAIN_WORDS = re.compile(r"[a-z0-9_]+", re.IGNORECASE)
@@ -45,7 +47,7 @@ def dataset_card(manifest: dict[str, Any], source: str) -> str:
         f"# {_text(manifest['name'])}",
         _about(manifest),
         *_declared(manifest.get("declared") or []),
-        "## Load",
+        LOAD,
         _loading(manifest["splits"]),
         "## Steps",
         _steps(manifest["steps"]),
@@ -54,6 +56,14 @@ def dataset_card(manifest: dict[str, Any], source: str) -> str:
         _provenance(manifest, source),
     ]
     return f"---\n{front_matter(manifest)}---\n\n" + "\n\n".join(parts) + "\n"
+
+
+def with_verdict(card: str, sentence: str) -> str:
+    """Return a dataset card with the verdict of its proof on it, in place of an earlier one."""
+    card = re.sub(rf"^{VERDICT}\n.*?(?=^## |\Z)", "", card, flags=re.MULTILINE | re.DOTALL)
+    said = f"{VERDICT}\n\n{_text(sentence, MOST_OF_VERDICT)}\n\n"
+    head, heading, rest = card.partition(f"{LOAD}\n")
+    return f"{head}{said}{heading}{rest}"
 
 
 def front_matter(manifest: dict[str, Any]) -> str:
@@ -166,9 +176,9 @@ def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _text(said: str) -> str:
+def _text(said: str, longest: int = LONGEST) -> str:
     """Return words of the recipe or the data so that Markdown takes them for words."""
-    one_line = " ".join(visible(said, LONGEST).split())
+    one_line = " ".join(visible(said, longest).split())
     if _PLAIN_WORDS.fullmatch(one_line):
         return one_line
     return _ACTIVE.sub(r"\\\1", one_line)

@@ -9,19 +9,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from curate.exits import Commands
+from curate.overrides import load, with_overrides
+from curate.prove_command import prove as prove_command
+from curate.prove_command import run_proof
 
 if TYPE_CHECKING:
-    from curate.recipe import Recipe
     from curate.reference import Operator
 
-NOT_SUPPORTED = 3
 QUIET_SECONDS = 5.0
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,18 +38,6 @@ def main(traceback: bool) -> None:
     # Parallel over processes, one thread each: before numpy is imported, unless the user says so.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-
-
-def with_overrides(command: Command) -> Command:
-    """Add `--set`, which may be given more than once."""
-    return click.option(
-        "--set",
-        "overrides",
-        metavar="PATH=VALUE",
-        multiple=True,
-        help="Override an option: steps.2.similarity=0.9 (steps count from 1), or by op where it "
-        "stands once: steps.near_dedup.similarity=0.9. VALUE is YAML. Repeatable.",
-    )(command)
 
 
 @main.command()
@@ -84,7 +72,7 @@ def run(
             f"unexpected argument {runner_options[0]!r}: one recipe a run; the runner's own "
             "options follow `--`"
         )
-    loaded = _load(recipe, overrides, out)
+    loaded = load(recipe, overrides, out)
     if prove and loaded.prove is None:
         raise ValueError(f"{recipe}: --prove needs a `prove:` section in the recipe")
     from rich.console import Console
@@ -108,9 +96,7 @@ def run(
     if prove:
         from curate.prove import prove_recipe
 
-        with progress() as tell:
-            proof = prove_recipe(loaded, progress=tell)
-        click.echo(f"proof   {proof.report}\n{proof.verdict}")
+        run_proof(lambda display: prove_recipe(loaded, display=display))
 
 
 @main.command()
@@ -173,7 +159,7 @@ def validate(recipes: tuple[str, ...], overrides: tuple[str, ...]) -> None:
     wrong: list[str] = []
     for recipe in recipes:
         try:
-            loaded = _load(recipe, overrides)
+            loaded = load(recipe, overrides)
         except RecipeError as error:
             wrong += error.messages
         else:
@@ -257,45 +243,7 @@ def clusters(out: Path, step: int | None, to: Path | None) -> None:
         click.echo(f"{len(members):,} members  {to}")
 
 
-@main.command()
-@click.argument("recipe", required=False)
-@click.option("--raw", type=click.Path(path_type=Path), help="Folder of the data before.")
-@click.option("--curated", type=click.Path(path_type=Path), help="Folder of the data after.")
-@click.option("--test", type=click.Path(path_type=Path), help="Held-out data.")
-@click.option("--task", type=click.Choice(["text_classification", "image_classification"]))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.")
-@click.option("--text", metavar="COLUMN", help="Text column.")
-@click.option("--image", metavar="COLUMN", help="Image column.")
-@click.option("--label", metavar="COLUMN", help="Label column.")
-@click.option("--seeds", type=click.IntRange(min=3), help="Paired trainings per arm.")
-@click.option("--steps", type=click.IntRange(min=1), help="Training steps of every arm.")
-@with_overrides
-def prove(recipe: str | None, overrides: tuple[str, ...], **given: Any) -> None:
-    """Measure what curation was worth.
-
-    Trains on raw and on curated data, with controls, and says whether curation helped.
-    Give a RECIPE that has run and has a `prove:` section, or --raw, --curated, --test, --task
-    and --out. Exits with 0 where a gain is supported, with 3 where it is not.
-    """
-    from curate.prove import prove_directories, prove_recipe
-
-    told = {name: value for name, value in given.items() if value is not None}
-    if recipe is not None:
-        sections = _prove_overrides(told)
-        loaded = _load(recipe, (*overrides, *sections))
-        if loaded.prove is None:
-            raise ValueError(f"{recipe}: no `prove:` section; add `prove: {{task: …, test: …}}`")
-        with progress() as tell:
-            proof = prove_recipe(loaded, progress=tell)
-    else:
-        missing = [name for name in ("raw", "curated", "test", "task", "out") if name not in told]
-        if missing:
-            options = ", ".join(f"--{name}" for name in missing)
-            raise click.UsageError(f"give a RECIPE, or also {options}")
-        with progress() as tell:
-            proof = prove_directories(**told, progress=tell)
-    click.echo(f"proof   {proof.report}\n{proof.verdict}")
-    raise SystemExit(0 if proof.supported else NOT_SUPPORTED)
+main.add_command(prove_command)
 
 
 @main.command()
@@ -329,26 +277,6 @@ def progress() -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status("starting") as status:
         yield lambda said: status.update(said)
-
-
-def _load(recipe: str, overrides: tuple[str, ...], out: str | None = None) -> Recipe:
-    from curate.recipe import load_recipe
-
-    if out is not None:
-        import json
-
-        overrides = (*overrides, f"write.path={json.dumps(out)}")
-    return load_recipe(recipe, overrides)
-
-
-def _prove_overrides(told: dict[str, Any]) -> Iterator[str]:
-    """Yield `--set` assignments for the options of `prove` that stand in a recipe's section."""
-    import json
-
-    for name, value in told.items():
-        if name in ("raw", "curated", "out"):
-            raise click.UsageError(f"--{name} goes without a RECIPE, whose own data is compared")
-        yield f"prove.{name}={json.dumps(value if isinstance(value, int) else str(value))}"
 
 
 def _print_operator(told: Operator) -> None:

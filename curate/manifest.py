@@ -71,6 +71,7 @@ def build_manifest(
         "profile": {"before": summary["before"], "after": summary["after"]},
         "notes": summary["notes"],
         "declared": list(recipe.notes),
+        "external_data": _external_data(recipe),
         "recipe": {"sha256": hashlib.sha256(source.encode()).hexdigest(), "file": "recipe.yaml"},
         "input": {
             "fingerprint": plan.fingerprint,
@@ -84,6 +85,12 @@ def build_manifest(
         "versions": versions(),
         "seconds": round(time.perf_counter() - about.started, 3),
     }
+
+
+def _external_data(recipe: Recipe) -> str:
+    """Name the data from outside the corpus that the steps used; a proof has to say it."""
+    found = [outside for step in recipe.steps if (outside := step.outside())]
+    return "; ".join(dict.fromkeys(found)) or "none"
 
 
 def _keys(recipe: Recipe, written: list[dict[str, Any]]) -> dict[str, Any]:

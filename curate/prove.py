@@ -3,43 +3,72 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
+from pydantic import ValidationError
 
-from curate.recipe import Recipe, Write, load_recipe
+from curate.attribution import make_variants
+from curate.card import with_verdict
+from curate.errors import RecipeError
+from curate.planted import planted_in
+from curate.problems import problems_in
+from curate.prove_data import Names, bring, given, rows_of
+from curate.prove_progress import Display, Silent
+from curate.prove_section import Prove
+from curate.prove_task import infer_task
+from curate.prove_tests import asked_tests, own_test
+from curate.recipe import Recipe, load_recipe
 from curate.report import with_proof
-from curate.run import run_recipe
-from pipelines.readers import Read, guess_format
+
+if TYPE_CHECKING:
+    from training import Result
 
 PROOF = ".proof"
 """The proof of the output `out` lies in `out.proof`, beside it: replacing an output must not erase
 what was planned and run before, and the test data stays out of what is published."""
-
-CONTENT = {"text_classification": "text", "image_classification": "image"}
-"""Role of the column each task learns from."""
-
-BUDGET = 0.5
-"""Share of rows that may be quarantined where no recipe says so."""
-
-Tell = Callable[[str], None]
+PASSED_ON = (
+    *("oracle", "model", "options", "seeds", "steps", "smallest_effect", "sizes", "rates"),
+    *("also", "compress", "processes", "workers", "profile"),
+)
+"""Options of the section that `training.prove` takes as they stand."""
 
 
 @dataclass(frozen=True)
 class Proof:
     """What a comparison found."""
 
-    supported: bool
-    verdict: str
-    """One sentence."""
-    report: Path
+    result: Result
+    place: Path
+    """Folder of the proof."""
+
+    @property
+    def supported(self) -> bool:
+        """Tell whether the claim that curation helped is supported."""
+        return self.result.supported
+
+    @property
+    def verdict(self) -> str:
+        """Return the verdict as a sentence."""
+        return self.result.sentence
+
+    @property
+    def report(self) -> Path:
+        """Return the page that shows all of it."""
+        return self.place / "report.html"
 
 
-def prove_recipe(recipe: Recipe, *, progress: Tell | None = None) -> Proof:
+def prove_recipe(
+    recipe: Recipe, *, cache: str | None = None, display: Display | None = None
+) -> Proof:
     """Compare the output of a recipe that has run with its raw input.
+
+    Args:
+        recipe: with a `prove` section.
+        cache: folder that keeps rows and signatures of the runs attribution needs.
+        display: told what is going on.
 
     Raises:
         ValueError: the recipe has no `prove` section, has not run, or has changed since.
@@ -47,93 +76,151 @@ def prove_recipe(recipe: Recipe, *, progress: Tell | None = None) -> Proof:
     asked = recipe.prove
     if asked is None:
         raise ValueError("the recipe has no `prove` section; add `prove: {task: …, test: …}`")
+    display = display or Silent()
     curated = Path(recipe.write.path)
     manifest = _manifest_of(curated, recipe)
-    place = curated.with_name(curated.name + PROOF)
-    columns = manifest["columns"]
-    names: dict[str, str | None] = {
-        role: getattr(asked, role) or columns.get(role) or role
-        for role in (CONTENT[asked.task], "label")
-    }
+    place = proof_of(curated)
+    names = _columns(asked, manifest["columns"])
     limit = manifest["input"]["limit"]
-    raw = _bring(recipe.read, place / "raw", recipe.max_quarantined, progress, limit=limit)
-    read = _read(asked.test, asked.format, names)
-    test = _bring(read, place / "test", recipe.max_quarantined, progress)
-    proof = _compare(
-        {"raw": raw, "curated": curated, "test": test},
+    raw = bring(recipe.read, place / "raw", recipe.max_quarantined, display.tell, limit)
+    if rows_of(raw) != manifest["rows"]["in"]:
+        raise ValueError(
+            f"{curated} was made of {manifest['rows']['in']:,} rows, the input now has "
+            f"{rows_of(raw):,}; run the recipe again: curate run --overwrite"
+        )
+    variants: dict[str, Path] = {}
+    if asked.attribution:
+        variants, left_out = make_variants(
+            recipe, manifest, place / "variants", cache=cache, tell=display.tell
+        )
+        display.note(*(f"attribution: no {name}: {why}" for name, why in left_out.items()))
+    result = _compare(
+        asked,
+        {"raw": raw, "curated": curated, **asked_tests(asked, place, names, display)},
         place,
-        progress,
-        task=asked.task,
-        **names,
-        seeds=asked.seeds,
-        steps=asked.steps,
-        smallest_effect=asked.smallest_effect,
+        display,
+        names,
+        variants=variants,
+        synthetic=planted_in(recipe.read.path),
         notes=recipe.notes,
     )
-    _add_to_report(curated, place)
-    return proof
+    _add_verdict(curated, place, result.sentence)
+    return Proof(result, place)
 
 
 def prove_directories(
     *,
-    raw: Path,
-    curated: Path,
-    test: Path,
-    task: str,
-    out: Path,
-    progress: Tell | None = None,
+    raw: str | Path,
+    curated: str | Path,
+    out: Path | None = None,
+    test: str | Path | None = None,
+    task: str | None = None,
+    display: Display | None = None,
     **options: Any,
 ) -> Proof:
     """Compare any two datasets of which one is said to be better.
 
     Args:
-        raw: folder or file of the data before, in any format a recipe reads.
+        raw: the data before, in any format a recipe reads; its train split where it has splits.
         curated: the data after.
-        test: held-out data.
-        task: `text_classification` or `image_classification`.
-        out: folder of the proof.
-        progress: told in a few words what is going on.
-        options: `text`, `image`, `label` (columns), `seeds`, `steps`.
+        out: folder of the proof; `<curated>-against-<raw>.proof`, beside curated, when left out.
+        test: held-out data. When left out: the test split of raw, else that of curated, else a
+            fifth of raw is held out, which curation has seen: the proof is then exploratory.
+        task: what is learnt; inferred from the columns when left out.
+        display: told what is going on.
+        options: other options of the `prove` section.
+
+    Raises:
+        ValueError: a dataset is not there, or no task fits its columns.
     """
-    names: dict[str, Any] = {r: options[r] for r in ("text", "image", "label") if r in options}
-    needed = CONTENT[task]
-    places = {}
-    for name, given in (("raw", raw), ("curated", curated), ("test", test)):
-        if not given.exists():
-            raise ValueError(f"--{name} {given}: there is no such file or folder")
-        if _is_dataset(given):
-            places[name] = given
-            continue
-        read = _read(str(given), None, {**names, needed: names.get(needed)})
-        places[name] = _bring(read, out / name, BUDGET, progress)
-    return _compare(places, out, progress, task=task, **options)
+    display = display or Silent()
+    sides = given("raw", raw), given("curated", curated)
+    named = {role: options.get(role) for role in ("text", "image", "label")}
+    if task is None:
+        before, after = (side.columns(named) for side in sides)
+        task = infer_task(before, after, named)
+        display.note(f"task {task}, told by the columns (--task says otherwise)")
+    asked = _section({"task": task, "test": str(test or raw), **options})
+    place = out or _place_of(Path(curated), Path(raw))
+    names = _columns(asked, {})
+    raw_at, curated_at = (
+        side.bring("train", place / side.role, names, display.tell) for side in sides
+    )
+    carved_late = None
+    if test is None:
+        tests, carved_late = own_test(sides, asked, raw_at, place, names, display)
+        tests |= asked_tests(asked, place, names, display, main=False)
+    else:
+        tests = asked_tests(asked, place, names, display)
+    result = _compare(
+        asked,
+        {"raw": raw_at, "curated": curated_at, **tests},
+        place,
+        display,
+        names,
+        carved_late=carved_late,
+        synthetic=planted_in(str(raw)),
+        notes=_declared(Path(curated)),
+    )
+    return Proof(result, place)
 
 
-def _compare(places: dict[str, Any], out: Path, progress: Tell | None, **options: Any) -> Proof:
+def proof_of(curated: Path) -> Path:
+    """Return the folder of the proof of a dataset."""
+    return curated.with_name(curated.name + PROOF)
+
+
+def _place_of(curated: Path, raw: Path) -> Path:
+    """Return the folder of a proof against some raw data: not that of the recipe's own proof."""
+    name = re.sub(r"[^\w.-]+", "-", f"{curated.name}-against-{raw.name}")
+    return proof_of(curated.with_name(name))
+
+
+def _compare(
+    asked: Prove,
+    places: dict[str, Path],
+    out: Path,
+    display: Display,
+    names: Names,
+    **more: Any,
+) -> Result:
     from training import prove
 
-    def told(done: int, total: int, what: str) -> None:
-        if progress:
-            progress(f"proof: {done} of {total} runs; {what}")
-
-    result = prove(**places, out=out, progress=told, **options)
-    return Proof(result.supported, result.sentence, out / "report.html")
-
-
-def _bring(
-    read: Any, place: Path, budget: float, progress: Tell | None, limit: int | None = None
-) -> Path:
-    """Write what `read` reads, unchanged, as a dataset folder; returns the folder."""
-    plain = Recipe(
-        name=place.name,
-        read=read,
-        max_quarantined=budget,
-        write=Write(path=str(place), overwrite=True),
+    display.plan_in(out)
+    arguments: dict[str, Any] = {name: getattr(asked, name) for name in PASSED_ON}
+    arguments |= {role: name for role, name in names.items() if name or role == "label"}
+    arguments |= {name: places.get(name) for name in ("raw", "curated", "test", "validation")}
+    further = {n.removeprefix("test:"): p for n, p in places.items() if n.startswith("test:")}
+    return prove(
+        task=asked.task, tests=further, out=out, progress=display.runs, **arguments, **more
     )
-    if progress:
-        progress(f"reading the {place.name} data")
-    run_recipe(plain, limit=limit, workers=1)
-    return place
+
+
+def _columns(asked: Prove, read: dict[str, str | None]) -> dict[str, str | None]:
+    """Return the columns of content and label; a language model needs no label."""
+    found: dict[str, str | None] = {
+        asked.content: getattr(asked, asked.content) or read.get(asked.content) or asked.content,
+        "label": asked.label,
+    }
+    if asked.task != "language_modelling":
+        found["label"] = asked.label or read.get("label") or "label"
+    return found
+
+
+def _section(values: dict[str, Any]) -> Prove:
+    """Return options of the command line as a `prove` section.
+
+    Raises:
+        RecipeError: everything that is wrong, by option.
+    """
+    try:
+        return Prove.model_validate(values)
+    except ValidationError as error:
+        said = [
+            f"--{str(one.path[0]).replace('_', '-')}: {one.text}"
+            for one in problems_in(error, Prove)
+        ]
+        raise RecipeError(said) from None
 
 
 def _manifest_of(out: Path, recipe: Recipe) -> dict[str, Any]:
@@ -150,24 +237,18 @@ def _manifest_of(out: Path, recipe: Recipe) -> dict[str, Any]:
     return dict(json.loads(path.read_bytes()))
 
 
-def _is_dataset(folder: Path) -> bool:
-    """Tell whether a folder is laid out as `save_to_disk` does."""
-    return any((folder / name).exists() for name in ("dataset_dict.json", "state.json"))
+def _declared(curated: Path) -> list[str]:
+    """Return what the recipe that made a dataset declares of it, if we made it."""
+    path = curated / "_curate" / "manifest.json"
+    return list(json.loads(path.read_bytes()).get("declared", [])) if path.is_file() else []
 
 
-def _read(path: str, given: str | None, names: dict[str, str | None]) -> Any:
-    """Return the `read` section for a path, its format guessed from the file names."""
-    found = given or guess_format(path)
-    values = {"format": found, "path": path}
-    fixed = {"images": ("text", "image", "label"), "text": ("text", "image")}.get(found, ())
-    values |= {role: name for role, name in names.items() if name and role not in fixed}
-    return TypeAdapter(Read).validate_python(values)
-
-
-def _add_to_report(out: Path, place: Path) -> None:
-    """Put the proof's verdict and plot into the report of the run."""
+def _add_verdict(out: Path, place: Path, sentence: str) -> None:
+    """Put the proof into the report of the run, and its sentence on the dataset card."""
     from training import report_fragment
 
     page = out / "_curate" / "report.html"
     fragment = report_fragment(place / "result.json")
     page.write_text(with_proof(page.read_text("utf-8"), fragment), "utf-8")
+    card = out / "README.md"
+    card.write_text(with_verdict(card.read_text("utf-8"), sentence), "utf-8")

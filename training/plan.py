@@ -4,71 +4,62 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from training.data import Task
+from training.recipes import Profile, Recipe, Task
 
-Profile = Literal["smoke", "cpu", "gpu"]
-
-
-class Recipe(BaseModel):
-    """How every arm is trained; the same for all."""
-
-    model_config = ConfigDict(frozen=True)
-
-    model: str
-    width: int
-    """Hash buckets of the text model; channels of the image model's first layer."""
-    rate: float
-    """Peak learning rate."""
-    momentum: float
-    weight_decay: float
-    warmup: float
-    """Share of the steps over which the learning rate rises before it falls to zero."""
-    shift: int
-    """Pixels by which training images are shifted at random."""
-    batch: int
-    passes: int
-    """Passes over raw that set the number of steps, within `least_steps` and `most_steps`."""
-    least_steps: int
-    most_steps: int
-
-    def steps(self, raw_rows: int) -> int:
-        """Return the optimizer steps of every arm, from the size of raw."""
-        wanted = round(self.passes * raw_rows / self.batch)
-        return max(self.least_steps, min(wanted, self.most_steps))
+FULL = 1.0
+CURVE_SEEDS = 5
+"""Seeds of the learning curves, at most."""
+RATE_SEEDS = 3
+"""Seeds at other learning rates, at most."""
+BUDGETS = (0.25, 0.5)
+"""Shares of the steps at which raw and curated are trained for the compute multiplier."""
 
 
-# Chosen on raw arms alone, never on a gap. Text: within about two points of the best setting tried
-# on four public sets, with their own labels and with 30 % wrong ones (more passes memorise the
-# wrong ones). Images: as many passes as two cores make in a minute on 5,000 small pictures.
-TEXT = Recipe(
-    model="linear on hashed word 1-2-grams", width=2**17, rate=30.0, momentum=0.0, weight_decay=0.0,
-    warmup=0.1, shift=0, batch=128, passes=16, least_steps=300, most_steps=8_000,
-)  # fmt: skip
-IMAGE = Recipe(
-    model="three-layer convolutional net", width=16, rate=0.05, momentum=0.9, weight_decay=5e-4,
-    warmup=0.1, shift=2, batch=64, passes=12, least_steps=400, most_steps=4_000,
-)  # fmt: skip
+@dataclass(frozen=True)
+class Job:
+    """One run: an arm at a seed, under conditions that are 1 for the main comparison."""
 
+    arm: str
+    seed: int
+    share: float = FULL
+    """Of the arm's rows; subsets of one seed are nested."""
+    rate: float = FULL
+    """Factor of the learning rate."""
+    steps: float = FULL
+    """Factor of the optimizer steps."""
 
-def recipe_for(task: Task, profile: Profile, batch: int | None) -> Recipe:
-    """Return the bundled recipe of `task`; `gpu` is wider and longer, `smoke` far too short."""
-    recipe = TEXT if task == "text_classification" else IMAGE
-    change: dict[str, Any] = {} if batch is None else {"batch": batch}
-    if profile == "smoke":
-        change |= {"least_steps": 50, "most_steps": 50}
-    if profile == "gpu":
-        change |= {"most_steps": 40_000}
-        if task == "image_classification":
-            change |= {"width": 64, "passes": 32}
-    return recipe.model_copy(update=change)
+    @property
+    def name(self) -> str:
+        """Return the name of the run's files."""
+        parts = [f"{kind}={value:g}" for kind, value in self.conditions.items() if value != FULL]
+        return "-".join([self.arm.replace("/", "_"), str(self.seed), *parts])
+
+    @property
+    def conditions(self) -> dict[str, float]:
+        """Return share, rate and steps."""
+        return {"share": self.share, "rate": self.rate, "steps": self.steps}
+
+    @property
+    def main(self) -> bool:
+        """Tell whether the run belongs to the main comparison."""
+        return all(value == FULL for value in self.conditions.values())
+
+    def in_words(self) -> str:
+        """Name the run for a person."""
+        said = f"{self.arm}, seed {self.seed}"
+        said += f", {self.share:g} of the rows" if self.share != FULL else ""
+        said += f", {self.rate:g} × the learning rate" if self.rate != FULL else ""
+        return said + (f", {self.steps:g} of the steps" if self.steps != FULL else "")
 
 
 class Plan(BaseModel):
@@ -76,22 +67,39 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     code: str
     """SHA-256 of this package's sources: runs of other code are never paired."""
     versions: dict[str, str]
     """Of the packages that decide what a run computes."""
     task: Task
     profile: Profile
+    model: str
+    """Of the main arms: a bundled one, or the name of a trainer of one's own."""
     metric: str
     delta: float
     arms: list[str]
     left_out: dict[str, str]
+    tests: list[str]
+    """Names of the test sets; the first one is the main one."""
     seeds: list[int]
+    shares: list[float]
+    """Sizes of the learning curves below the full one."""
+    rates: list[float]
+    budgets: list[float]
     steps: int
-    recipe: Recipe
+    """Optimizer steps of every main arm; 0 for a model that counts. Examples to see, for a trainer
+    of one's own."""
+    steps_asked: int | None
+    """Steps that were asked for instead of the recipe's."""
+    budget_bytes: int | None
+    """Bytes that every main arm of a counting model reads."""
+    recipes: dict[str, Recipe]
+    """By the name that arms give; the main one is ""."""
+    processes: int
+    """Processes that share one run's batches."""
     data: dict[str, str]
-    """SHA-256 of raw, curated and test: contents, label names and order."""
+    """SHA-256 of each dataset: contents, label names and order."""
     rows: dict[str, int]
     mde_before: float
     """Smallest gap found with 80 % power under the prior guess of training.stats."""
@@ -101,6 +109,38 @@ class Plan(BaseModel):
         """Return the SHA-256 of the plan's canonical JSON."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @property
+    def curve_arms(self) -> tuple[str, str]:
+        """Return which arms are raw and curated where each row is seen equally often."""
+        raw, curated = (
+            f"{name}@epochs" if f"{name}@epochs" in self.arms else name
+            for name in ("raw", "curated")
+        )
+        return raw, curated
+
+    def jobs(self) -> list[Job]:
+        """Return every run: the main comparison first, seed by seed, then other conditions."""
+        main = [Job(arm, seed) for seed in self.seeds for arm in self.arms]
+        curves = [
+            Job(arm, seed, share=share)
+            for seed in self.seeds[:CURVE_SEEDS]
+            for share in self.shares
+            for arm in dict.fromkeys(["raw", "curated", *self.curve_arms])
+        ]
+        budgets = [
+            Job(arm, seed, steps=steps)
+            for seed in self.seeds[:CURVE_SEEDS]
+            for steps in self.budgets
+            for arm in ("raw", "curated")
+        ]
+        rates = [
+            Job(arm, seed, rate=rate)
+            for seed in self.seeds[:RATE_SEEDS]
+            for rate in self.rates
+            for arm in ("raw", "curated")
+        ]
+        return main + curves + budgets + rates
 
 
 @cache
@@ -113,8 +153,12 @@ def code_hash(package: Path = Path(__file__).parent) -> str:
 
 
 def trained_with() -> dict[str, str]:
-    """Return the versions of the packages that train."""
-    return {package: version(package) for package in ("numpy", "torch")}
+    """Return the versions of the packages that train, of those that are installed."""
+    found = {}
+    for package in ("numpy", "torch"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def write_plan(plan: Plan, out: Path) -> str | None:

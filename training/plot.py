@@ -1,156 +1,152 @@
-"""Small inline SVG figures in the colours of the page around them; no script, no library."""
+"""The forest plot: one line an arm, with its interval, a dot for each seed and its number."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Literal
 
-from training.result import ClassShare
+from training.metrics import Metric
+from training.result import Gap
+from training.svg import (
+    Scale,
+    dot,
+    line,
+    mark,
+    picture,
+    rectangle,
+    text,
+    tick_step,
+)
 
-LEFT, WIDTH, RIGHT = 190, 440, 170
-ROW = 34
-TOP, BOTTOM = 18, 44
+ROW, DENSE_ROW, DENSE_FROM = 34, 28, 14
+AXIS = 24
+Kind = Literal["strong", "plain", "good", "bad", "far"]
+FARTHEST = 1.5
+"""How many times as far as the lines that matter most an axis reaches for the others."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of a forest plot, in points; `strong` marks the primary comparison."""
+    """One line of a forest plot, in units of the score."""
 
     label: str
     mean: float
     low: float
     high: float
-    dots: Sequence[float]
-    strong: bool = False
+    dots: Sequence[float] = ()
+    kind: Kind = "plain"
+    """strong: the primary comparison; plain, good or bad; far: plain, and may leave the axis."""
     group: str = ""
+    says: str = ""
+    """Shown where the pointer rests on the label."""
+    bar: bool = False
+    """Draw a bar from zero to the mean in place of a square."""
+    also: float | None = None
+    """A second reading of the gap, drawn as an open circle."""
 
 
-def forest(lines: Sequence[Line], margin: float) -> str:
+def gap_line(gap: Gap, label: str, group: str, kind: Kind = "plain", says: str = "") -> Line:
+    """Return the line of a paired difference."""
+    return Line(label, gap.gap, *gap.ci95, gap.per_seed, kind, group, says)
+
+
+def forest(lines: Sequence[Line], margin: float, metric: Metric, title: str) -> str:
     """Draw intervals around zero with a dot for each seed and the ±`margin` band.
 
-    A group heading takes a row of its own where the group changes.
+    A heading stands where the group changes; of "name · more" the name is set off. Lines of kind
+    "far" stretch the axis to at most half as far again as the others need; what lies beyond is
+    drawn as an arrowhead.
     """
-    ends = [abs(end) for line in lines for end in (line.low, line.high, *line.dots)]
-    step = tick_step(max([margin, *ends]) * 1.08)
-    reach = step * math.ceil(max([margin, *ends]) * 1.08 / step)
-    x = _Scale(reach)
+    x, step = _axis_of(lines, margin)
+    height = DENSE_ROW if len(lines) > DENSE_FROM else ROW
     parts: list[str] = []
-    y, group = TOP, ""
-    for line in lines:
-        if line.group != group:
-            group = line.group
-            parts.append(_text(0, y + 20, group, "pf-group"))
-            y += ROW
-        parts += _line(line, x, y + ROW / 2)
-        y += ROW
-    frame = [
-        f'<rect class="pf-band" x="{x(-margin):.1f}" y="{TOP}" '
-        f'width="{x(margin) - x(-margin):.1f}" height="{y - TOP}"/>',
-        f'<line class="pf-zero" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="{TOP}" y2="{y}"/>',
-        *_axis(x, step, reach, y),
-    ]
-    return _svg(LEFT + WIDTH + RIGHT, y + BOTTOM, "Gap of each arm", frame + parts)
-
-
-def class_bars(classes: Sequence[ClassShare], most: int = 10) -> str:
-    """Draw the share of each class in raw, curated and test, the most shifted classes first."""
-    shown = sorted(classes, key=lambda c: -abs(c.curated - c.raw))[:most]
-    longest = max(max(c.raw, c.curated, c.test) for c in shown)
-    parts: list[str] = []
-    for place, shares in enumerate(shown):
-        y = TOP + place * ROW
-        parts.append(_text(LEFT - 12, y + 16, _short(shares.name), "pf-label", "end"))
-        for offset, (role, share) in enumerate(
-            (("raw", shares.raw), ("curated", shares.curated), ("test", shares.test))
-        ):
-            width = max(WIDTH * share / longest, 0.5)
-            parts.append(
-                f'<rect class="pf-{role}" x="{LEFT}" y="{y + 1 + offset * 8}" '
-                f'width="{width:.1f}" height="6" rx="1"/>'
-            )
-        change = 100 * (shares.curated - shares.raw)
-        parts.append(
-            _text(
-                LEFT + WIDTH + 16,
-                y + 16,
-                f"{100 * shares.raw:.1f} → {100 * shares.curated:.1f} %  ({_signed(change)})",
-                "pf-value",
-            )
-        )
-    height = TOP + len(shown) * ROW
-    return _svg(LEFT + WIDTH + RIGHT, height, "Class shares in raw, curated and test", parts)
-
-
-class _Scale:
-    """Maps points to pixels, zero in the middle."""
-
-    def __init__(self, reach: float) -> None:
-        self.unit = WIDTH / 2 / reach
-
-    def __call__(self, points: float) -> float:
-        return LEFT + WIDTH / 2 + points * self.unit
-
-
-def _line(line: Line, x: _Scale, y: float) -> list[str]:
-    kind = "pf-strong" if line.strong else "pf-plain"
-    value = f"{_signed(line.mean)}  [{_signed(line.low)}, {_signed(line.high)}]"
-    dots = [
-        f'<circle class="pf-dot" cx="{x(dot):.1f}" cy="{y + 7:.1f}" r="2.6"/>' for dot in line.dots
-    ]
-    return [
-        _text(LEFT - 12, y + 4, line.label, f"pf-label {kind}", "end"),
-        *dots,
-        f'<line class="pf-ci {kind}" x1="{x(line.low):.1f}" x2="{x(line.high):.1f}" '
-        f'y1="{y - 3:.1f}" y2="{y - 3:.1f}"/>',
-        f'<rect class="pf-mean {kind}" x="{x(line.mean) - 4.5:.1f}" y="{y - 7.5:.1f}" '
-        'width="9" height="9" rx="1.5"/>',
-        _text(LEFT + WIDTH + 16, y + 4, value, f"pf-value {kind}"),
-    ]
-
-
-def _axis(x: _Scale, step: float, reach: float, y: float) -> list[str]:
-    parts = [f'<line class="pf-axis" x1="{LEFT}" x2="{LEFT + WIDTH}" y1="{y}" y2="{y}"/>']
-    count = round(reach / step)
-    for tick in (step * place for place in range(-count, count + 1)):
-        parts.append(
-            f'<line class="pf-axis" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{y}" y2="{y + 4}"/>'
-        )
-        parts.append(_text(x(tick), y + 18, _tick(tick, step), "pf-tick", "middle"))
-    caption = "difference in points; band: ± smallest effect that matters"
-    parts.append(_text(LEFT + WIDTH / 2, y + 37, caption, "pf-tick", "middle"))
-    return parts
-
-
-def tick_step(reach: float) -> float:
-    """Return a step of 1, 2 or 5 × 10^k that puts two to five ticks between zero and `reach`."""
-    size = 10.0 ** math.floor(math.log10(reach))
-    return next(size * part for part in (0.2, 0.5, 1.0, 2.0) if reach / (size * part) <= 5)
-
-
-def _signed(value: float) -> str:
-    decimals = 1 if abs(value) >= 0.05 or value == 0 else 2
-    return f"{value:+.{decimals}f}".replace("-", "−")
-
-
-def _tick(value: float, step: float) -> str:
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    return "0" if abs(value) < step / 2 else f"{value:+.{decimals}f}".replace("-", "−")
-
-
-def _short(name: str, most: int = 24) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
-
-
-def _text(x: float, y: float, text: str, kind: str, anchor: str = "start") -> str:
+    group = ""
+    for row in lines:
+        if row.group != group:
+            group = row.group
+            head, dash, rest = escape(group).partition(" · ")
+            said = f"<b>{head}</b> · {rest}" if dash else head
+            parts.append(f'<p class="pf-group">{said}</p>')
+        parts.append(_row(row, x, margin, height, metric))
+    parts.append(_grid("pf-foot", "", _axis(x, step, metric), ""))
+    caption = f"difference in {metric.unit}; band: ± smallest effect that matters"
+    parts.append(f'<p class="pf-caption">{escape(caption)}</p>')
+    said = "; ".join(f"{row.label} {_value(row, metric)}" for row in lines)
     return (
-        f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+        f'<div class="pf pf-forest" role="img" aria-label="{escape(f"{title}: {said}")}">'
+        + "".join(parts)
+        + "</div>"
     )
 
 
-def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
+def _axis_of(lines: Sequence[Line], margin: float) -> tuple[Scale, float]:
+    """Return the scale, ends on ticks, and the step between ticks."""
+    near = [end for row in lines if row.kind != "far" for end in _ends(row)]
+    far = [end for row in lines if row.kind == "far" for end in _ends(row)]
+    reach = FARTHEST * max([margin, *map(abs, near)])
+    held = [min(max(end, -reach), reach) for end in far]
+    ends = [margin, -margin, *near, *held]
+    low, high = 1.05 * min(ends), 1.05 * max(ends)
+    step = tick_step(high - low, most=6)
+    return Scale(step * math.floor(low / step), step * math.ceil(high / step)), step
+
+
+def _ends(row: Line) -> list[float]:
+    return [row.low, row.high, *row.dots, *([] if row.also is None else [row.also])]
+
+
+def _row(row: Line, x: Scale, margin: float, height: float, metric: Metric) -> str:
+    figure = picture(
+        height,
+        [
+            rectangle("pf-band", x(-margin), x(margin), 0, height),
+            line("pf-zero", x(0), x(0), 0, height),
+            *_interval(row, x, height / 2),
+        ],
+    )
+    return _grid(f"pf-{row.kind}", row.label, figure, _value(row, metric), row.says)
+
+
+def _interval(row: Line, x: Scale, y: float) -> Iterator[str]:
+    low, high = (min(max(end, x.low), x.high) for end in (row.low, row.high))
+    lift = 3 if row.dots else 0
+    if row.bar:
+        yield rectangle("pf-bar", x(0), x(min(max(row.mean, x.low), x.high)), y - lift - 6, 12)
+    if row.also is not None:
+        yield dot("pf-also", x(min(max(row.also, x.low), x.high)), y - lift, 4)
+    yield from (dot("pf-dot", x(seed), y + 6, 2.4) for seed in row.dots if x.low <= seed <= x.high)
+    if low < high or row.low == row.high:
+        yield line("pf-ci", x(low), x(high), y - lift, y - lift)
+    if row.low < x.low:
+        yield mark("pf-head", 0, y - lift, "M7 -5 L0 0 L7 5")
+    if row.high > x.high:
+        yield mark("pf-head", 100, y - lift, "M-7 -5 L0 0 L-7 5")
+    if not row.bar and x.low <= row.mean <= x.high:
+        yield mark("pf-mean", x(row.mean), y - lift, "M-4.5 -4.5 h9 v9 h-9 z")
+
+
+def _value(row: Line, metric: Metric) -> str:
+    return f"{metric.bare(row.mean)}  [{metric.bare(row.low)}, {metric.bare(row.high)}]"
+
+
+def _axis(x: Scale, step: float, metric: Metric) -> str:
+    parts = [line("pf-axis", 0, 100, 0.5, 0.5)]
+    decimals = max(0, -math.floor(math.log10(step * metric.scale) + 1e-9))
+    for place in range(round(x.low / step), round(x.high / step) + 1):
+        tick = step * place
+        said = f"{metric.scale * tick:+.{decimals}f}".replace("-", "−") if place else "0"
+        at = x(tick)
+        parts.append(line("pf-axis", at, at, 0, 4))
+        parts.append(text(at, 18, said, "pf-tick"))
+    return picture(AXIS, parts)
+
+
+def _grid(kind: str, label: str, figure: str, value: str, says: str = "") -> str:
+    title = f' title="{escape(says)}"' if says else ""
     return (
-        f'<svg class="pf" viewBox="0 0 {width:g} {height:g}" role="img" '
-        f'aria-label="{escape(title)}">' + "".join(parts) + "</svg>"
+        f'<div class="pf-row {kind}"><span class="pf-label"{title}>{escape(label)}</span>{figure}'
+        f'<span class="pf-value">{escape(value)}</span></div>'
     )

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-
-from training.arms import Arm, choose_arms
-from training.compare import compare_scores
-from training.data import Pool, Task, load_pool
-from training.guards import check_seeds, points
-from training.plan import (
-    Plan,
-    Profile,
-    code_hash,
-    recipe_for,
-    trained_with,
-    write_json,
-    write_plan,
-)
-from training.report import write_report
-from training.result import ClassShare, Facts, Result
-from training.runs import Record, make_runs, read_scores, write_cache
+from training.arms import Arm, Sources, choose_arms
+from training.cache import write_cache
+from training.compare import prior_of
+from training.conclude import Spent, conclude
+from training.data import Places, Pool, load_pool
+from training.guards import check_seeds
+from training.language import ONE_PASS, budget_bytes, windows_of
+from training.metrics import ACCURACY, BITS
+from training.own import OwnMaker, Train, name_of
+from training.plan import BUDGETS, Plan, code_hash, trained_with, write_plan
+from training.progress import Told
+from training.recipes import Profile, Recipe, Task, recipe_for
+from training.result import Result
+from training.runs import Maker, Worker, default_workers, make_runs
 from training.stats import detectable_before
+
+SMALLEST = {"language_modelling": 0.01}
+"""Smallest effect that matters by default: bits per byte; else a share, so one point."""
+EXTRA = ("augmented", "warm")
+SKIPPABLE = ("random@bytes", "scrambled", "rs2@n", "anti", "curated@epochs")
+AUGMENTED: dict[Task, dict[str, Any]] = {
+    "text_classification": {"dropout": 0.2},
+    "image_classification": {"shift": 4, "flip": True},
+}
+WARM: dict[Task, str] = {"text_classification": "pretrained", "image_classification": "features"}
 
 
 def prove(
@@ -43,81 +48,232 @@ def prove(
     out: str | os.PathLike[str],
     text: str = "text",
     image: str = "image",
-    label: str = "label",
+    label: str | None = "label",
+    tests: Mapping[str, str | os.PathLike[str]] | None = None,
+    validation: str | os.PathLike[str] | None = None,
+    variants: Mapping[str, str | os.PathLike[str]] | None = None,
+    oracle: str | None = None,
+    also: Sequence[str] = (),
+    model: str | None = None,
+    train: Train | None = None,
+    options: Mapping[str, Any] | None = None,
     seeds: int = 5,
     steps: int | None = None,
-    batch: int | None = None,
-    smallest_effect: float = 0.01,
+    smallest_effect: float | None = None,
+    skip: Sequence[str] = (),
+    sizes: int = 5,
+    rates: Sequence[float] = (0.5, 2.0),
+    compress: bool = False,
+    processes: int = 1,
     workers: int | None = None,
     profile: Profile = "cpu",
+    carved_late: str | None = None,
+    synthetic: Sequence[str] = (),
     notes: Sequence[str] = (),
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Told | None = None,
 ) -> Result:
     """Train on raw, on curated and on controls, and say whether curating was worth it.
 
-    Every arm takes the same optimizer steps with the same recipe and the same seeds; the test set
-    is looked at once a run, after its last step. The cost is about `seeds` × 6 short trainings on
-    one core each. Finished runs in `out` are reused as long as the plan is the same.
+    Every arm takes the same optimizer steps with the same recipe and the same seeds; a test set is
+    looked at once a run, after its last step. Finished runs in `out` are reused as long as the plan
+    is the same. The cost is about `seeds` × 15 short trainings on one core each.
 
     Args:
         raw: dataset directory before curation (its train split is read).
         curated: dataset directory after curation (its train split is read).
         test: dataset directory carved off before curation (its test split, else train).
-        task: "text_classification" or "image_classification".
-        out: directory for plan.json, result.json, report.html and runs/.
+        task: "text_classification", "image_classification" or "language_modelling".
+        out: directory for plan.json, result.json, report.html, MODEL_CARD.md and runs/.
         text: column of the text.
         image: column of the image.
-        label: column of the label; datasets are matched by label name.
+        label: column of the label; datasets are matched by label name. A language model needs
+            none, and takes it as the domain of a text if it is there.
+        tests: further test sets by name, such as one that is clean where `test` is as raw is.
+        validation: data for choosing and for the estimate shown while runs go on; by default a
+            twentieth of raw is held back from every arm.
+        variants: datasets for attribution, "without:<step>" and "only:<step>".
+        oracle: column of raw with true labels, for an arm that shows what is to be had.
+        also: extra recipes for raw and curated: "augmented", "warm" (a pretrained model).
+        model: bundled model, see `training.recipes.MODELS`; by default the task's first.
+        train: a trainer of one's own instead, see `training.own`.
+        options: fields of `training.recipes.Recipe` to change, such as {"rate": 0.01}.
+        skip: control arms to save the cost of, of those no claim needs: see `SKIPPABLE`.
         seeds: runs of each arm; 5 are usual, 3 the least; from 6 on sign flips confirm p.
         steps: optimizer steps of every arm; by default from the size of raw.
-        batch: examples a step; by default the recipe's.
-        smallest_effect: smallest difference in accuracy that matters (δ).
-        workers: training processes; by default one a GPU, else one a core.
+        smallest_effect: smallest difference that matters (δ); by default one point of accuracy, or
+            0.01 bits per byte.
+        sizes: points of the learning curves, each half as large as the next; 0 draws none.
+        rates: factors of the learning rate at which the sign of the gap is checked.
+        compress: also compress the trained model and measure what that costs in quality.
+        processes: processes that share each run's batches (torchrun).
+        workers: runs made at once; by default one a GPU, else one a core.
         profile: "cpu", "gpu" (wider and longer) or "smoke" (plumbing only, claims nothing).
-        notes: what a reader must know about the data, such as "labels carry 30 % injected noise:
-            synthetic"; repeated in the sentence.
-        progress: called with (runs done, runs in all, what was done).
+        carved_late: that `test` was taken out of data that curation had seen, if so.
+        synthetic: defects that were planted in the data; the sentence names them.
+        notes: what else a reader must know about the data; repeated in the sentence.
+        progress: told after each run, see `training.progress`.
 
     Raises:
         ValueError: an argument or a dataset cannot be used; the message says what to do.
         RuntimeError: a training process failed; finished runs are kept.
     """
     started = time.perf_counter()
-    places = {"raw": Path(raw), "curated": Path(curated), "test": Path(test)}
-    _check_arguments(task, profile, seeds, steps, batch, smallest_effect, workers)
-    recipe = recipe_for(task, profile, batch)
-    content = text if task == "text_classification" else image
-    pool = load_pool(places, task=task, content=content, label=label, buckets=recipe.width)
-    arms, left_out = choose_arms(pool.raw, pool.curated)
-    plan = Plan(
-        code=code_hash(),
-        versions=trained_with(),
-        task=task,
-        profile=profile,
-        metric="accuracy",
-        delta=smallest_effect,
-        arms=[arm.name for arm in arms],
-        left_out=left_out,
-        seeds=list(range(seeds)),
-        steps=steps or recipe.steps(len(pool.raw)),
-        recipe=recipe,
-        data=pool.hashes,
-        rows={"raw": len(pool.raw), "curated": len(pool.curated), "test": len(pool.test)},
-        mde_before=detectable_before(seeds, len(pool.test)),
+    folders = {"raw": raw, "curated": curated, "test": test}
+    folders |= {f"test:{name}": place for name, place in (tests or {}).items()}
+    folders |= {"validation": validation} if validation else {}
+    folders |= dict(variants or {})
+    places = Places(
+        {name: Path(place) for name, place in folders.items()},
+        image if task == "image_classification" else text,
+        label,
+        oracle,
     )
+    delta = SMALLEST.get(task, 0.01) if smallest_effect is None else smallest_effect
+    _check_arguments(task, profile, seeds, steps, delta, workers, processes, also, skip, sizes)
+    recipes = _recipes(task, profile, model, dict(options or {}), also, processes)
+    for recipe in recipes.values() if train is None else ():
+        _check_installed(recipe, task)
+        if recipe.model == "linear" and processes > 1:
+            raise ValueError(
+                f"processes: {processes} given; the linear model's gradients are sparse and stay "
+                "in one process; leave it out, or choose another model"
+            )
+    pool = load_pool(places, task, recipes[""])
+    asked = _Asked(
+        task, profile, delta, seeds, steps, sizes, tuple(rates), processes, tuple(also), tuple(skip)
+    )
+    plan, sources, arms = _plan(asked, pool, recipes, train)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     changed = write_plan(plan, folder)
-    write_cache(pool, plan, folder)
-    if progress:
-        gap = points(plan.mde_before, sign=False)
-        progress(0, len(arms) * seeds, f"expected to find a gap of {gap} with 80 % power")
-    records = make_runs(plan, folder, tests=len(pool.test), workers=workers, progress=progress)
-    shutil.rmtree(folder / "cache")
-    facts = _facts(plan, pool, arms, records, changed, list(notes)).model_copy(
-        update={"cost": _cost(records, places["curated"], time.perf_counter() - started)}
+    if train is None:
+        keep = ["curated"] if compress else []
+        examples = {name: _examples(task, recipes[""], pool, name) for name in ("raw", "curated")}
+        write_cache(pool, plan, sources, folder, examples=examples, keep=keep)
+    crew = _own_crew(train, plan, pool, sources, folder) if train else _crew(plan, folder, workers)
+    records = make_runs(
+        plan,
+        folder,
+        tests={name: len(pool.rows[name]) for name in plan.tests},
+        crew=crew,
+        told=progress,
     )
-    return _conclude(plan, pool, records, facts, folder)
+    spent = Spent(
+        started=started,
+        changed=changed,
+        carved_late=carved_late,
+        synthetic=list(synthetic),
+        notes=list(notes),
+        compress=compress and train is None,
+    )
+    result = conclude(plan, pool, arms, records, spent, places.folders["curated"], folder)
+    shutil.rmtree(folder / "cache", ignore_errors=True)
+    return result
+
+
+@dataclass(frozen=True)
+class _Asked:
+    task: Task
+    profile: Profile
+    delta: float
+    seeds: int
+    steps: int | None
+    sizes: int
+    rates: tuple[float, ...]
+    processes: int
+    also: tuple[str, ...]
+    skip: tuple[str, ...]
+
+
+def _recipes(
+    task: Task,
+    profile: Profile,
+    model: str | None,
+    options: dict[str, Any],
+    also: Sequence[str],
+    processes: int,
+) -> dict[str, Recipe]:
+    main = recipe_for(task, profile, model, options)
+    found = {"": main}
+    if "augmented" in also:
+        change = AUGMENTED.get(task, {})
+        found["augmented"] = main.model_copy(update=change)
+    if "warm" in also and task in WARM:
+        found["warm"] = recipe_for(task, profile, WARM[task], {})
+    return found
+
+
+def _plan(
+    asked: _Asked, pool: Pool, recipes: dict[str, Recipe], train: Train | None
+) -> tuple[Plan, Sources, list[Arm]]:
+    main = recipes[""]
+    one_pass = main.model == ONE_PASS and train is None
+    datasets = {
+        name: rows
+        for name, rows in pool.rows.items()
+        if not name.startswith(("test", "validation"))
+    }
+    sources = Sources(datasets, pool.copies, pool.sizes)
+    arms, left_out = choose_arms(
+        sources, also=asked.also, one_pass=one_pass, untraced=pool.untraced
+    )
+    for name in asked.skip:
+        left_out.setdefault(name, "it was not asked for")
+    arms = [arm for arm in arms if arm.name not in asked.skip]
+    if asked.profile == "smoke":
+        arms = [arm for arm in arms if arm.name in ("raw", "curated", "random@n", "aa")]
+    names = [arm.name for arm in arms]
+    full = asked.profile != "smoke"
+    metric = (BITS if asked.task == "language_modelling" else ACCURACY).name
+    steps = asked.steps or main.steps(_examples(asked.task, main, pool, "raw"))
+    if train:
+        steps *= main.batch
+    plan = Plan(
+        code=code_hash(),
+        versions=trained_with(),
+        task=asked.task,
+        profile=asked.profile,
+        model=name_of(train) if train else main.model,
+        metric=metric,
+        delta=asked.delta,
+        arms=names,
+        left_out=left_out,
+        tests=pool.tests,
+        seeds=list(range(asked.seeds)),
+        shares=[0.5**k for k in range(1, asked.sizes)] if full else [],
+        rates=[] if one_pass or train or not full else list(asked.rates),
+        budgets=[] if one_pass or not full or asked.sizes == 0 else list(BUDGETS),
+        steps=0 if one_pass else steps,
+        steps_asked=asked.steps,
+        budget_bytes=budget_bytes(sources, arms, list(range(asked.seeds))) if one_pass else None,
+        recipes=recipes,
+        processes=asked.processes,
+        data=pool.hashes,
+        rows={name: len(rows) for name, rows in pool.rows.items()},
+        mde_before=detectable_before(asked.seeds, len(pool.rows["test"]), prior_of(metric)),
+    )
+    return plan, sources, arms
+
+
+def _examples(task: Task, recipe: Recipe, pool: Pool, name: str) -> int:
+    """Return the examples of one pass over a dataset: its rows, or windows of its text."""
+    rows = pool.rows[name]
+    if task != "language_modelling" or recipe.model == ONE_PASS:
+        return len(rows)
+    assert pool.sizes is not None
+    return windows_of(rows, pool.sizes, recipe)
+
+
+def _crew(plan: Plan, out: Path, workers: int | None) -> Any:
+    def start(missing: int) -> list[Maker]:
+        count = workers or max(1, default_workers() // plan.processes)
+        return [Worker(out, number, plan.processes) for number in range(min(count, missing))]
+
+    return start
+
+
+def _own_crew(train: Train, plan: Plan, pool: Pool, sources: Sources, out: Path) -> Any:
+    return partial(lambda missing: [OwnMaker(train, plan, pool, sources, out)])
 
 
 def _check_arguments(
@@ -125,106 +281,46 @@ def _check_arguments(
     profile: str,
     seeds: int,
     steps: int | None,
-    batch: int | None,
-    smallest_effect: float,
+    delta: float,
     workers: int | None,
+    processes: int,
+    also: Sequence[str],
+    skip: Sequence[str],
+    sizes: int,
 ) -> None:
     for name, given, allowed in (
         ("task", task, get_args(Task)),
         ("profile", profile, get_args(Profile)),
+        *(("also", extra, EXTRA) for extra in also),
+        *(("skip", arm, SKIPPABLE) for arm in skip),
     ):
         if given not in allowed:
             raise ValueError(f"{name}: {given!r} given; allowed: {', '.join(allowed)}")
     check_seeds(seeds)
-    for module in ("torch", "PIL") if task == "image_classification" else ("torch",):
-        if find_spec(module) is None:
-            raise ValueError(f"{task}: {module} is not installed; install curate-proof[prove]")
-    for name, number in (("steps", steps), ("batch", batch), ("workers", workers)):
+    for name, number in (("steps", steps), ("workers", workers), ("processes", processes)):
         if number is not None and number < 1:
             raise ValueError(f"{name}: {number} given; give 1 or more, or leave it out")
-    if not 0 < smallest_effect < 1:
+    if sizes == 1 or not 0 <= sizes <= 10:
+        raise ValueError(f"sizes: {sizes} given; give 2 to 10 points, 5 are usual, or 0 for none")
+    if not 0 < delta < 1:
         raise ValueError(
-            f"smallest_effect: {smallest_effect} given; give a share between 0 and 1, such as 0.01 "
-            "for one point of accuracy"
+            f"smallest_effect: {delta} given; give a number between 0 and 1, such as 0.01 for one "
+            "point of accuracy"
         )
 
 
-def _conclude(plan: Plan, pool: Pool, records: list[Record], facts: Facts, folder: Path) -> Result:
-    scores = {
-        arm: np.stack([read_scores(folder, run)[0] for run in records if run["arm"] == arm])
-        for arm in plan.arms
-    }
-    trivial = pool.test.y == np.bincount(pool.test.y).argmax()
-    result = compare_scores(
-        scores, baseline=trivial, delta=plan.delta, metric=plan.metric, facts=facts
-    )
-    write_json(folder / "result.json", result.model_dump(mode="json"))
-    write_report(folder / "result.json", folder / "report.html")
-    return result
+NEEDS: dict[str, tuple[str, ...]] = {
+    "finetune": ("torch", "PIL"),
+    "features": ("torch", "PIL"),
+    "cnn": ("torch", "PIL"),
+}
 
 
-def _facts(
-    plan: Plan,
-    pool: Pool,
-    arms: list[Arm],
-    records: list[Record],
-    changed: str | None,
-    notes: list[str],
-) -> Facts:
-    shares = {role: pool.class_shares(getattr(pool, role)) for role in ("raw", "curated", "test")}
-    losses: dict[str, float | None] = {}
-    for arm in plan.arms:
-        found = [run["loss"] for run in records if run["arm"] == arm]
-        losses[arm] = None if None in found else float(np.mean(found))
-    return Facts(
-        plan_hash=plan.hash,
-        task=plan.task,
-        profile=plan.profile,
-        says={arm.name: arm.says for arm in arms},
-        n={run["arm"]: run["n"] for run in records},
-        losses=losses,
-        left_out=plan.left_out,
-        runs=records,
-        mde_before=plan.mde_before,
-        trivial="always the most common label of test",
-        changed_plan=changed,
-        leaks_left=pool.leaks_left,
-        leak=dict(pool.leaked),
-        class_shift=float(np.abs(shares["raw"] - shares["curated"]).sum() / 2),
-        classes=[
-            ClassShare(name=name, **{role: float(share[code]) for role, share in shares.items()})
-            for code, name in enumerate(pool.labels)
-        ],
-        rows={**plan.rows, "skipped": pool.skipped},
-        versions=_versions(),
-        notes=notes,
-        remarks=list(pool.remarks),
-    )
-
-
-def _cost(records: list[Record], curated: Path, seconds: float) -> dict[str, Any]:
-    """Charge what was spent; the curator's own seconds come from its manifest, if it says."""
-    manifest: dict[str, Any] = {}
-    path = curated / "_curate" / "manifest.json"
-    if path.is_file():
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        "prove_seconds": round(seconds, 2),
-        "train_seconds": round(sum(run["seconds"] for run in records), 2),
-        "curate_seconds": manifest.get("seconds"),
-        "curate_rows": manifest.get("rows"),
-        "external_data": manifest.get("external_data", "none declared") if manifest else None,
-    }
-
-
-def _versions() -> dict[str, str]:
-    found = {
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-    }
-    for package in ("curate-proof", "torch", "numpy", "scipy", "pyarrow", "pillow"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+def _check_installed(recipe: Recipe, task: Task) -> None:
+    if recipe.model == ONE_PASS:
+        return
+    needed = NEEDS.get(recipe.model, ("torch",))
+    needed += ("tokenizers",) if recipe.model == "gpt-bpe" else ()
+    for module in needed:
+        if find_spec(module) is None:
+            raise ValueError(f"{task}: {module} is not installed; install curate-proof[prove]")

@@ -1,4 +1,4 @@
-"""Make every arm × seed run of a plan: reuse what is there, train the rest in processes."""
+"""Make every run of a plan: reuse what is there, make the rest in processes."""
 
 from __future__ import annotations
 
@@ -7,117 +7,109 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
-from training.data import IntArray, Pool
-from training.plan import Plan, remember_plan, write_json
+from training.plan import Job, Plan, remember_plan
+from training.progress import Told, Watch
 
-Progress = Callable[[int, int, str], None]
 Record = dict[str, Any]
 ScoreArray = npt.NDArray[np.float64]
 
 
-def write_cache(pool: Pool, plan: Plan, out: Path) -> None:
-    """Write what the workers memory-map: features, rows and the run set-up."""
-    cache = out / "cache"
-    cache.mkdir(parents=True, exist_ok=True)
-    (out / "runs").mkdir(exist_ok=True)
-    pool.features.save(cache)
-    if "pixels" in pool.features.arrays:
-        np.save(cache / "scale.npy", scale(pool.features.arrays["pixels"], pool.raw.x))
-    for role, rows in (("raw", pool.raw), ("curated", pool.curated), ("test", pool.test)):
-        rows.save(cache / f"{role}.npz")
-    setup = {
-        "plan_hash": plan.hash,
-        "task": plan.task,
-        "labels": len(pool.labels),
-        "steps": plan.steps,
-        "recipe": plan.recipe.model_dump(mode="json"),
-    }
-    write_json(cache / "setup.json", setup)
+class Maker(Protocol):
+    """Makes runs, one at a time."""
 
+    def train(self, job: Job) -> None:
+        """Make one run and write it; raise RuntimeError if it can't be made."""
 
-def scale(pixels: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[np.float32]:
-    """Return mean and deviation (1 or more) of each channel over `rows`, shape (2, C, 1, 1).
-
-    From exact sums of each picture, so that no float copy of the pixels is made.
-    """
-    times = np.bincount(rows, minlength=len(pixels))
-    sums = times @ np.einsum("nchw->nc", pixels, dtype=np.int64)
-    squares = times @ np.einsum("nchw,nchw->nc", pixels, pixels, dtype=np.int64)
-    count = len(rows) * pixels.shape[2] * pixels.shape[3]
-    mean = sums / count
-    deviation = np.maximum(np.sqrt(np.maximum(squares / count - mean**2, 0)), 1.0)
-    return np.stack([mean, deviation]).astype(np.float32)[:, :, None, None]
+    def stop(self) -> None:
+        """Let go of what is held."""
 
 
 def make_runs(
-    plan: Plan, out: Path, *, tests: int, workers: int | None, progress: Progress | None
+    plan: Plan,
+    out: Path,
+    *,
+    tests: dict[str, int],
+    crew: Callable[[int], Sequence[Maker]],
+    told: Told | None,
 ) -> list[Record]:
-    """Return the record of each run, training those that `out` doesn't hold for this plan yet."""
-    # Arms of one seed side by side, so that an interrupted proof has whole pairs.
-    wanted = [(arm, seed) for seed in plan.seeds for arm in plan.arms]
-    missing = [run for run in wanted if read_run(out, plan, *run, tests=tests) is None]
-    done = len(wanted) - len(missing)
-    if progress:
-        progress(done, len(wanted), f"{done} of {len(wanted)} runs already there")
-    count = min(workers or default_workers(), len(missing)) if missing else 0
-    idle: SimpleQueue[Worker] = SimpleQueue()
-    crew = [Worker(out, number) for number in range(count)]
-    for worker in crew:
-        idle.put(worker)
+    """Return the record of each run, making those that `out` doesn't hold for this plan yet.
 
-    def train(run: tuple[str, int]) -> tuple[str, int]:
-        worker = idle.get()
+    Args:
+        plan: what to make.
+        out: folder of the proof.
+        tests: rows of each test set.
+        crew: given the number of missing runs, starts those who make them.
+        told: called after each run.
+    """
+    jobs = plan.jobs()
+    there = {job: record for job in jobs if (record := read_run(out, plan, job, tests=tests))}
+    missing = [job for job in jobs if job not in there]
+    makers = crew(len(missing)) if missing else []
+    idle: SimpleQueue[Maker] = SimpleQueue()
+    for maker in makers:
+        idle.put(maker)
+    watch = Watch(len(jobs), len(makers), plan.metric, told)
+    watch.found(there.values())
+
+    def make(job: Job) -> Job:
+        maker = idle.get()
         try:
-            worker.train(*run)
+            maker.train(job)
         finally:
-            idle.put(worker)
-        return run
+            idle.put(maker)
+        return job
 
-    pool = ThreadPoolExecutor(max(count, 1))
+    pool = ThreadPoolExecutor(max(len(makers), 1))
     try:
-        for future in as_completed([pool.submit(train, run) for run in missing]):
-            arm, seed = future.result()
+        for future in as_completed([pool.submit(make, job) for job in missing]):
+            job = future.result()
             remember_plan(plan, out)
-            done += 1
-            if progress:
-                progress(done, len(wanted), f"{arm}, seed {seed}")
+            record = read_run(out, plan, job, tests=tests)
+            assert record is not None
+            there[job] = record
+            watch.finished(record, job.in_words())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        for worker in crew:
-            worker.stop()
-    records = [read_run(out, plan, *run, tests=tests) for run in wanted]
-    return [record for record in records if record is not None]
+        for maker in makers:
+            maker.stop()
+    return [there[job] for job in jobs]
 
 
-def read_run(out: Path, plan: Plan, arm: str, seed: int, *, tests: int) -> Record | None:
+def read_run(out: Path, plan: Plan, job: Job, *, tests: dict[str, int]) -> Record | None:
     """Return a run's record if it belongs to this plan and its scores are whole, else None."""
-    path = out / "runs" / f"{arm}-{seed}.json"
+    folder = out / "runs"
     try:
-        record: Record = json.loads(path.read_text("utf-8"))
-        shapes = {np.load(file, mmap_mode="r").shape for file in _score_files(out, arm, seed)}
-    except (FileNotFoundError, json.JSONDecodeError, ValueError):
+        record: Record = json.loads((folder / f"{job.name}.json").read_text("utf-8"))
+        with np.load(folder / f"{job.name}.npz") as found:
+            whole = all(name in found and len(found[name]) == n for name, n in tests.items())
+    except (FileNotFoundError, ValueError, BadZipFile, EOFError):
         return None
-    return record if record["plan_hash"] == plan.hash and shapes == {(tests,)} else None
+    return record if record.get("plan_hash") == plan.hash and whole else None
 
 
-def read_scores(out: Path, record: Record) -> tuple[ScoreArray, ScoreArray]:
-    """Return (correctness, log loss) of a run for each test row."""
-    correct, loss = _score_files(out, record["arm"], record["seed"])
-    return np.load(correct).astype(np.float64), np.load(loss).astype(np.float64)
+def read_scores(out: Path, job: Job, test: str = "test") -> ScoreArray:
+    """Return a run's score for each row of a test set."""
+    with np.load(out / "runs" / f"{job.name}.npz") as found:
+        scores: ScoreArray = found[test].astype(np.float64)
+    return scores
 
 
-def _score_files(out: Path, arm: str, seed: int) -> tuple[Path, Path]:
-    stem = out / "runs" / f"{arm}-{seed}"
-    return stem.with_name(stem.name + ".correct.npy"), stem.with_name(stem.name + ".loss.npy")
+def read_weights(out: Path, job: Job, test: str = "test") -> ScoreArray | None:
+    """Return how much each row of a test set counts; None if all count alike."""
+    with np.load(out / "runs" / f"{job.name}.npz") as found:
+        name = f"{test}.weight"
+        return np.maximum(found[name], 1).astype(np.float64) if name in found else None
 
 
 def default_workers() -> int:
@@ -135,27 +127,36 @@ def _gpus() -> int:
     return int(asked.stdout.split()[-1])
 
 
+def worker_environment() -> dict[str, str]:
+    """Return the environment of a training process: this package on its path, one thread."""
+    root = str(Path(__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    one_thread = {"OMP_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    return {**os.environ, **one_thread, "PYTHONPATH": path}
+
+
 class Worker:
-    """One training process, fed a run at a time.
+    """One training process, or `processes` of them that share each run, fed a run at a time.
 
     A plain subprocess and not multiprocessing: nothing of the caller's main module is imported
     again, so `prove` works from a script without a main guard, a notebook or stdin.
     """
 
-    def __init__(self, out: Path, number: int) -> None:
-        root = str(Path(__file__).resolve().parent.parent)
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        one_thread = {"OMP_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    def __init__(self, out: Path, number: int, processes: int = 1) -> None:
+        start = ["-m"]
+        if processes > 1:
+            count = ["--nproc-per-node", str(processes)]
+            start = ["-m", "torch.distributed.run", "--standalone", *count, "-m"]
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "training.worker", str(out.resolve()), str(number)],
+            [sys.executable, "-P", *start, "training.worker", str(out.resolve()), str(number)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **one_thread, "PYTHONPATH": path},
+            env=worker_environment(),
         )
 
-    def train(self, arm: str, seed: int) -> None:
-        """Train one run and wait for it.
+    def train(self, job: Job) -> None:
+        """Make one run and wait for it.
 
         Raises:
             RuntimeError: the run failed, with the worker's traceback, or the process died.
@@ -163,20 +164,20 @@ class Worker:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
-            self.process.stdin.write(json.dumps({"arm": arm, "seed": seed}) + "\n")
+            self.process.stdin.write(json.dumps(asdict(job)) + "\n")
             self.process.stdin.flush()
             answer = self.process.stdout.readline()
         except BrokenPipeError:
             answer = ""
         if not answer:
             raise RuntimeError(
-                f"run {arm}, seed {seed}: the training process ended with status "
+                f"run {job.in_words()}: the training process ended with status "
                 f"{self.process.wait()} (its messages stand above); finished runs are kept, "
                 "start again to go on"
             )
         error = json.loads(answer).get("error")
         if error:
-            raise RuntimeError(f"run {arm}, seed {seed} failed:\n{error}")
+            raise RuntimeError(f"run {job.in_words()} failed:\n{error}")
 
     def stop(self) -> None:
         """End the process and close its pipes."""

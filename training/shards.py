@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SPLITS = {"raw": ("train",), "curated": ("train",), "test": ("test", "train")}
+if TYPE_CHECKING:
+    from training.data import Places
+
+HELD = ("test", "validation")
+"""Datasets that no arm trains on; further tests are called "test:<name>"."""
 ID = "_id"
 """Column in which the curator keeps a row's id; other datasets may have a plain `id`."""
 PARENT = "_parent"
@@ -32,39 +38,67 @@ class Split:
     def __len__(self) -> int:
         return len(self.content)
 
+    def take(self, where: npt.NDArray[np.int64]) -> Split:
+        """Select rows by index."""
+        chosen = pa.array(where)
+        return replace(
+            self,
+            content=self.content.take(chosen),
+            labels=self.labels.take(chosen),
+            ids=self.ids.take(chosen),
+            parents=self.parents.take(chosen),
+        )
 
-def read_splits(places: dict[str, Path], content: str, label: str) -> dict[str, Split]:
-    """Read raw, curated and test; rows without content or label are skipped and counted.
+
+def read_splits(places: Places, *, needs_label: bool = True) -> dict[str, Split]:
+    """Read every dataset; rows without content or label are skipped and counted.
 
     Integer labels are named by the dataset's own ClassLabel feature. Without one they are their own
     names, and only match a dataset whose class names are the numbers too: that 0 means the first
-    name of somebody else's list would be a guess.
+    name of somebody else's list would be a guess. Where no label is needed, a dataset without the
+    column has one label for all.
 
     Raises:
         ValueError: a column is missing, or integers stand against other class names.
     """
-    tables = {role: read_table(role, place) for role, place in places.items()}
+    content, label = places.content, places.label
+    tables = {role: read_table(role, place) for role, place in places.folders.items()}
+    columns = dict.fromkeys(tables, label)
+    if places.oracle:
+        tables["oracle"], columns["oracle"] = tables["raw"], places.oracle
     for role, table in tables.items():
-        for column in (content, label):
+        needed = [content] if not needs_label else [content, columns[role]]
+        for column in needed:
             if column not in table.column_names:
+                place = places.folders.get(role, places.folders["raw"])
                 raise ValueError(
-                    f"{role}: {places[role]} has no column {column!r}; it has "
+                    f"{role}: {place} has no column {column!r}; it has "
                     f"{', '.join(table.column_names)}; name the right one with text=, image= "
                     "or label="
                 )
-    names = {role: class_names(table.schema, label) for role, table in tables.items()}
+    names = {
+        role: class_names(table.schema, column)
+        for role, table in tables.items()
+        if (column := columns[role]) is not None
+    }
     named = {role: found for role, found in names.items() if found}
     for role, table in tables.items():
-        bare = role not in named and pa.types.is_integer(table.schema.field(label).type)
+        column = columns[role]
+        bare = role not in named and _holds_integers(table, column)
         for other, found in named.items():
             if bare and not all(name.isdecimal() for name in found):
                 raise ValueError(
-                    f"{role}: label column {label!r} holds integers without class names, {other} "
+                    f"{role}: label column {column!r} holds integers without class names, {other} "
                     f"has the names {', '.join(found[:5])}; write both with the same label names"
                 )
     return {
-        role: _split(role, table, content, label, names.get(role)) for role, table in tables.items()
+        role: _split(role, table, content, columns[role], names.get(role), needs_label)
+        for role, table in tables.items()
     }
+
+
+def _holds_integers(table: pa.Table, column: str | None) -> bool:
+    return column in table.column_names and pa.types.is_integer(table.schema.field(column).type)
 
 
 def read_table(role: str, place: Path) -> pa.Table:
@@ -74,14 +108,21 @@ def read_table(role: str, place: Path) -> pa.Table:
             f"{role}: {place} is not a directory; give a dataset directory as written by "
             "curate or by datasets' save_to_disk"
         )
-    for folder in [place / split for split in SPLITS[role]] + [place]:
+    wanted = _splits(role)
+    for folder in [place / split for split in wanted] + [place]:
         shards = _shards(folder)
         if shards:
             return _concat(role, shards)
     raise ValueError(
-        f"{role}: no *.arrow file in {place} or in its {' or '.join(SPLITS[role])} folder; "
+        f"{role}: no *.arrow file in {place} or in its {' or '.join(wanted)} folder; "
         "give a dataset directory as written by curate or by datasets' save_to_disk"
     )
+
+
+def _splits(role: str) -> tuple[str, ...]:
+    if role.startswith("test"):
+        return ("test", "train")
+    return ("validation", "train") if role == "validation" else ("train",)
 
 
 def _shards(folder: Path) -> list[Path]:
@@ -114,9 +155,20 @@ def class_names(schema: pa.Schema, label: str) -> list[str] | None:
     return feature.get("names") if feature.get("_type") == "ClassLabel" else None
 
 
-def _split(role: str, table: pa.Table, content: str, label: str, names: list[str] | None) -> Split:
+def _split(
+    role: str,
+    table: pa.Table,
+    content: str,
+    label: str | None,
+    names: list[str] | None,
+    needs_label: bool,
+) -> Split:
     payload = _payload(role, content, table[content])
-    labels = _label_names(role, label, table[label], names)
+    if label is None or label not in table.column_names:
+        labels = pa.array([""] * table.num_rows, pa.large_string())
+    else:
+        labels = _label_names(role, label, table[label], names)
+        labels = labels if needs_label else pc.fill_null(labels, "")
     keep = pc.and_(pc.is_valid(payload), pc.is_valid(labels))
     skipped = {
         f"no {content}": payload.null_count,

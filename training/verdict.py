@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from training.guards import points, span
+from training.metrics import metric_named
 from training.result import Gap, Guard, Result
 
 
@@ -48,8 +48,9 @@ def statement(result: Result) -> str:
 
 
 def caveats(result: Result) -> list[str]:
-    """Say why the result is only exploratory, if it is, and repeat the notes on the data."""
+    """Say why the result is only exploratory, if it is, and what is known of the data."""
     said = [f"Exploratory: {reason}" for reason in result.exploratory_because]
+    said += [f"Synthetic defects: {what.rstrip('.')}." for what in result.synthetic]
     return said + [f"Note: {note.rstrip('.')}." for note in result.notes]
 
 
@@ -63,7 +64,7 @@ def _claim(result: Result) -> str:
     if result.verdict == "worse":
         return "Training on the curated data is worse than on raw, at equal compute:"
     if result.verdict.startswith("equivalent"):
-        margin = points(result.delta, sign=False)
+        margin = metric_named(result.metric).gap(result.delta, sign=False)
         return f"Curated and raw data are worth the same within ±{margin}, at equal compute:"
     if result.ci95 is not None and result.ci95[0] > 0 and result.refusals:
         return f"Not supported. {' '.join(result.refusals)} Against raw, at equal compute:"
@@ -74,25 +75,30 @@ def _numbers(result: Result) -> str:
     assert result.gap is not None
     assert result.ci95 is not None
     assert result.p is not None
+    metric = metric_named(result.metric)
     means = {arm.name: arm.mean for arm in result.arms}
-    scores = f"{_score(result, means['curated'])} against {_score(result, means['raw'])}"
+    scores = f"{metric.value(means['curated'])} against {metric.value(means['raw'])}"
     said = (
-        f"{result.metric} {scores}, {points(result.gap)} (95 % CI {span(result.ci95)}, "
+        f"{result.metric} {scores}, {metric.gap(result.gap)} (95 % CI {metric.span(result.ci95)}, "
         f"p {_p(result.p)}, {result.seeds} seeds, {result.test_rows:,} test rows)."
     )
     twin = next((arm for arm in result.arms if arm.name == "random@n"), None)
     if result.verdict == "better" and twin is not None:
-        said += f" As many random raw rows score {_score(result, twin.mean)}."
+        said += f" As many random raw rows score {metric.value(twin.mean)}."
+    if result.verdict == "better":
+        said += _tested_range(result)
     if result.verdict == "inconclusive" and not result.refusals and result.mde.after is not None:
-        least = points(result.mde.after, sign=False)
+        least = metric.gap(result.mde.after, sign=False)
         said += f" A gap of {least} would have been found with 80 % power."
     return said
 
 
-def _score(result: Result, value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{100 * value:.1f} %" if result.metric == "accuracy" else f"{value:.4g}"
+def _tested_range(result: Result) -> str:
+    """Name the sizes between which the claim was tried: elsewhere it may not hold."""
+    if result.curve is None:
+        return ""
+    sizes = [point.n for point in result.curve.points if point.arm == "raw"]
+    return f" Tried from {min(sizes):,.0f} to {max(sizes):,.0f} raw {result.curve.axis}."
 
 
 def _p(value: float) -> str:

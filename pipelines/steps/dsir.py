@@ -57,6 +57,10 @@ class Dsir(Selection):
     buckets: int = Field(default=10_000, ge=1, le=1 << 20)
     """Buckets that words and pairs are hashed to."""
 
+    def outside(self) -> str | None:
+        """Return the target."""
+        return f"the target {self.target}"
+
     def reads(self) -> tuple[str, ...]:
         """Return the path of the target."""
         return (self.target,)

@@ -51,6 +51,10 @@ class Language(Filter):
     at_least: float = Field(default=0.5, ge=0, le=1)
     """Least score of the detected language."""
 
+    def outside(self) -> str | None:
+        """Return what the language model has seen."""
+        return "fastText language identification, trained on Wikipedia, Tatoeba and SETimes"
+
     @field_validator("keep")
     @classmethod
     def _known(cls, keep: tuple[str, ...]) -> tuple[str, ...]:

@@ -152,6 +152,10 @@ class Step(Options):
         """Return the extra and the modules this step needs with the options it has."""
         return self.extra, self.imports
 
+    def outside(self) -> str | None:
+        """Name the data from outside the corpus that this step's work rests on, if there is any."""
+        return None
+
 
 class Map(Step):
     """Changes or adds columns; keeps every row."""

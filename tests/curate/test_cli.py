@@ -77,10 +77,11 @@ def calls(monkeypatch):
         monkeypatch.setitem(sys.modules, module, fake)
 
     result = SimpleNamespace(out=Path("out"), manifest=MANIFEST, report=Path("out/report.html"))
-    proof = SimpleNamespace(supported=True, verdict="curation helped", report=Path("p.html"))
+    proof = SimpleNamespace(supported=True, verdict="curation helped", result=None, place=None)
     made_of = SimpleNamespace(made=made, stand_in=stand_in, proof=proof, result=result)
     stand_in("curate.run", run_recipe=result)
     stand_in("curate.prove", prove_recipe=proof, prove_directories=proof)
+    stand_in("curate.prove_text", print_result=None)
     stand_in("curate.samples", write_samples=[Path("samples/web.jsonl")])
     return made_of
 
@@ -165,7 +166,7 @@ def test_run_proves_when_asked(here, calls):
     assert [name for name, *_ in calls.made if call("run", "r.yaml")] == []
     calls.made.clear()
     result = call("run", "r.yaml", "--prove")
-    assert [name for name, *_ in calls.made] == ["run_recipe", "prove_recipe"]
+    assert [name for name, *_ in calls.made] == ["run_recipe", "prove_recipe", "print_result"]
     assert "curation helped" in result.output
 
 
@@ -299,37 +300,10 @@ def test_explain_prints_words_or_json(tmp_path):
     assert "no row has the id 'd99'" in unknown.stderr
 
 
-def test_prove_takes_a_recipe_or_directories(here, calls):
-    Path("r.yaml").write_text(RECIPE + PROVE)
-    assert call("prove", "r.yaml", "--seeds", "7", "--text", "body").exit_code == 0
-    _, (recipe,), _ = calls.made[0]
-    assert (recipe.prove.seeds, recipe.prove.text) == (7, "body")
-    line = "prove --raw a --curated b --test t --task text_classification --out p --steps 10"
-    assert call(*line.split()).exit_code == 0
-    name, _, named = calls.made[1]
-    named.pop("progress")
-    assert name == "prove_directories"
-    assert named == {
-        "raw": Path("a"),
-        "curated": Path("b"),
-        "test": Path("t"),
-        "task": "text_classification",
-        "out": Path("p"),
-        "steps": 10,
-    }
-
-
-def test_prove_exits_with_3_when_not_supported(here, calls):
-    Path("r.yaml").write_text(RECIPE + PROVE)
-    calls.proof.supported, calls.proof.verdict = False, "no effect"
-    result = call("prove", "r.yaml")
-    assert (result.exit_code, result.output.splitlines()[-1]) == (3, "no effect")
-
-
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("prove --raw a", "give a RECIPE, or also --curated, --test, --task, --out"),
+        ("prove --raw a", "give a RECIPE, or also --curated"),
         ("prove r.yaml", "r.yaml: no `prove:` section"),
         ("prove r.yaml --raw a", "--raw goes without a RECIPE"),
         ("prove r.yaml --seeds 2", "2 is not in the range x>=3"),

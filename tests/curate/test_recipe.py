@@ -202,7 +202,7 @@ def test_max_quarantined_is_a_count_or_a_fraction(load, value, rows, budget):
         ),
         (
             "prove: {task: text_clasification, test: x}",
-            "prove.task: must be text_classification or image_classification "
+            "prove.task: must be text_classification, image_classification or language_modelling "
             "(got 'text_clasification'); did you mean 'text_classification'?",
         ),
         (

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from curate.planted import planted_in
 from curate.samples import DIGITS, REVIEWS, write_samples
 from pipelines.images import decode
 
@@ -137,6 +138,14 @@ def test_samples_readme_counts_what_is_planted(written: Path):
     said = (written / "README.md").read_text()
     for (_, defect), n in Counter((n["corpus"], n["defect"]) for n in planted(written)).items():
         assert f"| {defect} | {n:,} |" in said
+
+
+def test_samples_mark_planted_defects_for_the_proof(written: Path):
+    for corpus, path in (("reviews", "reviews/train*"), ("digits", "digits/train")):
+        defects = Counter(n["defect"] for n in planted(written) if n["corpus"] == corpus)
+        wrong, others = planted_in(str(written / path))
+        assert f"{defects['wrong label']:,} labels turned wrong at random" in wrong
+        assert f"{defects['verbatim copy']:,} × verbatim copy" in others
 
 
 def test_samples_missing_package_says_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

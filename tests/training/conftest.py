@@ -45,5 +45,5 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def proven(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output directory of one finished text proof with heavy label noise removed."""
     out = tmp_path_factory.mktemp("proven")
-    run_texts(texts, "clean", out)
+    run_texts(texts, "clean", out, sizes=3, rates=(0.5, 2.0), skip=())
     return out

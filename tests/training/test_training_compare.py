@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from training.compare import compare_scores
-from training.guards import points, span
-from training.result import Facts, Result
+from training.metrics import ACCURACY, BITS, metric_named
+from training.result import Condition, Facts, Gap, Result
 from training.verdict import sentence
 
 ITEMS = 2000
@@ -217,8 +217,113 @@ def test_sentence_comes_from_the_result_alone():
     assert result.sentence.endswith("Note: synthetic noise.")
 
 
-def test_points_are_written_plainly():
-    assert points(0.081) == "+8.1 points"
-    assert points(-0.0004) == "−0.04 points"
-    assert points(0.0) == "0.0 points"
-    assert span((-0.012, 0.5)) == "−1.2 to +50.0"
+def condition(kind, name, low, high):
+    gap = Gap(
+        name=name, gap=(low + high) / 2, ci95=(low, high), p=0.5, p_method="t", per_seed=[0.0]
+    )
+    return Condition(kind=kind, name=name, gap=gap)
+
+
+@pytest.mark.parametrize("kind", ["size", "learning rate", "test"])
+def test_a_sure_opposite_sign_elsewhere_refuses(kind):
+    against = [condition(kind, "there", -0.09, -0.02)]
+    result = compare_scores(scored(), baseline=TRIVIAL, conditions=against)
+    assert not result.supported
+    assert result.refusals == [
+        f"The verdict depends on the {kind}: there −5.5 points (95 % CI −9.0 to −2.0)."
+    ]
+    assert result.sentence.startswith(f"Not supported. The verdict depends on the {kind}")
+
+
+def test_an_opposite_sign_within_noise_is_said_and_does_not_refuse():
+    result = compare_scores(
+        scored(), baseline=TRIVIAL, conditions=[condition("size", "there", -0.09, 0.02)]
+    )
+    assert result.supported
+    assert guard(result, "other sizes").detail.startswith("Within noise, the sign differs at")
+
+
+def test_a_gain_at_every_condition_passes():
+    result = compare_scores(
+        scored(), baseline=TRIVIAL, conditions=[condition("test", "clean", 0.01, 0.02)]
+    )
+    assert guard(result, "other tests").passed
+    assert result.supported
+
+
+def test_decisions_that_other_rows_could_have_got_are_chance():
+    result = compared(scrambled=0.81)
+    assert not result.supported
+    assert result.refusals[0].startswith("Explained by chance: the same decisions")
+
+
+def test_as_many_random_bytes_explain_it_by_bytes():
+    result = compared(**{"random@bytes": 0.81})
+    assert not result.supported
+    assert result.refusals[0].startswith("Explained by the number of bytes")
+
+
+def test_a_shortened_training_and_a_late_test_are_exploratory():
+    short = "The models were trained for 20 steps where their recipe takes 300 at least."
+    late = "The test rows were taken out of raw after curation had seen them."
+    result = compared(facts=Facts(shortened=short, carved_late=late))
+    assert {short, late} <= set(result.exploratory_because)
+    assert result.exploratory
+
+
+def test_planted_defects_are_named_in_the_sentence():
+    result = compared(facts=Facts(synthetic=["30 % of the labels were flipped at random"]))
+    assert "Synthetic defects: 30 % of the labels were flipped at random." in result.sentence
+
+
+def test_arms_of_other_recipes_and_budgets_are_not_held_to_the_budget():
+    runs = [
+        {"arm": arm, "seed": 0, "n_seen": seen, "device": "cpu", "torch": "2"}
+        for arm, seen in (
+            ("raw", 100), ("curated", 100), ("anti", 7), ("raw+warm", 9), ("curated@epochs", 50)
+        )
+    ] + [{"arm": "raw", "seed": 0, "share": 0.5, "n_seen": 50, "device": "cpu", "torch": "2"}]  # fmt: skip
+    assert guard(compared(facts=Facts(runs=runs)), "budget").passed
+
+
+def test_runs_on_other_machinery_void_the_instrument():
+    runs = [
+        {"arm": "raw", "seed": 0, "n_seen": 100, "device": device, "torch": "2"}
+        for device in ("cpu", "cuda")
+    ]
+    assert (
+        "different machinery: cpu, torch 2; cuda, torch 2"
+        in compared(facts=Facts(runs=runs)).sentence
+    )
+
+
+def test_bits_per_byte_are_weighted_by_bytes_and_said_as_bits():
+    rng = np.random.default_rng(0)
+    weights = rng.integers(10, 5_000, 400).astype(float)
+    bits = {
+        arm: -(level + rng.normal(0, 0.01, (5, 400)))
+        for arm, level in (("raw", 2.5), ("curated", 2.4), ("random@n,class", 2.5), ("aa", 2.5))
+    }
+    result = compare_scores(
+        bits,
+        baseline=np.full(400, -5.0),
+        metric="bits per byte",
+        weights=weights,
+        facts=Facts(left_out={"random@n": "same bytes"}),
+    )
+    assert result.supported
+    wanted = np.average((bits["curated"] - bits["raw"]).mean(axis=0), weights=weights)
+    assert result.gap == pytest.approx(wanted)
+    assert "bits per byte 2.400 against 2.500, +0.099 bits per byte saved" in result.sentence
+    assert guard(result, "size").passed
+
+
+def test_metrics_are_written_plainly():
+    assert ACCURACY.gap(0.081) == "+8.1 points"
+    assert ACCURACY.gap(-0.0004) == "−0.04 points"
+    assert ACCURACY.gap(0.0) == "0 points"
+    assert ACCURACY.span((-0.012, 0.5)) == "−1.2 to +50.0"
+    assert ACCURACY.value(0.6651) == "66.5 %"
+    assert BITS.value(-2.5) == "2.500"
+    assert BITS.gap(0.1) == "+0.100 bits per byte saved"
+    assert metric_named("F1").gap(0.02) == "+0.0200 of F1"

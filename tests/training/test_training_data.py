@@ -8,14 +8,16 @@ import pytest
 from PIL import Image
 from tiny_datasets import write_split
 
-from training.data import load_pool
+from training.data import Places, load_pool
 from training.features import image_features, text_features
+from training.recipes import MODELS, RECIPES
 
 
 def pool(home, **changes):
-    arguments = {"task": "text_classification", "content": "text", "label": "label"}
-    places = {role: home / role for role in ("raw", "curated", "test")}
-    return load_pool(places, **{**arguments, "buckets": 1024, **changes})
+    columns = {"content": "text", "label": "label"}
+    task = changes.pop("task", "text_classification")
+    folders = {role: home / role for role in ("raw", "curated", "test")}
+    return load_pool(Places(folders, **{**columns, **changes}), task, RECIPES[MODELS[task][0]])
 
 
 def write_three(home, raw, curated, test, **options):
@@ -46,15 +48,15 @@ def test_saved_by_datasets_is_read(tmp_path):
     datasets.DatasetDict(train=made, test=held).save_to_disk(tmp_path / "test")
     found = pool(tmp_path)
     assert found.labels == ("no", "yes")
-    assert list(found.raw.y) == list(found.curated.y) == [0, 1, 1]
-    assert list(found.test.y) == [0, 1]
+    assert list(found.rows["raw"].y) == list(found.rows["curated"].y) == [0, 1, 1]
+    assert list(found.rows["test"].y) == [0, 1]
 
 
 def test_bare_arrow_files_are_read_in_order(tmp_path):
     write_three(tmp_path, BASE, BASE, TEST, shards=2)
     for role in ("raw", "curated", "test"):
         (tmp_path / role / "state.json").unlink()
-    assert list(pool(tmp_path).raw.y) == [0, 1, 0]
+    assert list(pool(tmp_path).rows["raw"].y) == [0, 1, 0]
 
 
 def test_labels_are_matched_by_name(tmp_path):
@@ -62,7 +64,12 @@ def test_labels_are_matched_by_name(tmp_path):
     write_split(tmp_path / "curated", {"text": ["a", "b"], "label": [1, 0]}, names=["y", "x"])
     write_split(tmp_path / "test", texts(("t", "x"), ("u", "y")))
     found = pool(tmp_path)
-    assert list(found.raw.y) == list(found.curated.y) == list(found.test.y) == [0, 1]
+    assert (
+        list(found.rows["raw"].y)
+        == list(found.rows["curated"].y)
+        == list(found.rows["test"].y)
+        == [0, 1]
+    )
 
 
 def test_integers_do_not_take_the_names_of_another_dataset(tmp_path):
@@ -85,7 +92,7 @@ def test_rows_without_text_or_label_are_counted(tmp_path):
     write_three(tmp_path, raw, BASE, TEST)
     found = pool(tmp_path)
     assert found.skipped["raw"] == {"no text": 1, "no label": 1}
-    assert len(found.raw) == 2
+    assert len(found.rows["raw"]) == 2
 
 
 def test_minus_one_means_unlabelled(tmp_path):
@@ -99,9 +106,9 @@ def test_text_that_stands_in_test_leaves_every_train_set(tmp_path):
     write_three(tmp_path, leaking, leaking, TEST)
     found = pool(tmp_path)
     assert found.leaked == {"raw": 1, "curated": 1}
-    assert len(found.raw) == len(found.curated) == len(found.test) == 2
-    kept = found.features.keys[np.concatenate([found.raw.x, found.curated.x])]
-    assert not np.isin(kept, found.features.keys[found.test.x]).any()
+    assert len(found.rows["raw"]) == len(found.rows["curated"]) == len(found.rows["test"]) == 2
+    kept = found.features.keys[np.concatenate([found.rows["raw"].x, found.rows["curated"].x])]
+    assert not np.isin(kept, found.features.keys[found.rows["test"].x]).any()
 
 
 def test_same_data_same_hash_other_label_other_hash(tmp_path):
@@ -164,7 +171,9 @@ def test_nothing_left_is_explained(tmp_path):
 
 
 def test_grams_are_words_and_pairs():
-    found = text_features(pa.array(["One two", "one  TWO!", "two one", ""], pa.large_string()), 999)
+    found = text_features(
+        pa.array(["One two", "one  TWO!", "two one", ""], pa.large_string()), RECIPES["linear"]
+    )
     grams, offsets = found.arrays["grams"], found.arrays["offsets"]
     bags = [sorted(grams[a:b]) for a, b in pairwise(offsets)]
     assert [len(bag) for bag in bags] == [4, 4, 4, 1]
@@ -183,7 +192,7 @@ def test_images_are_brought_to_one_side_and_mode():
     grey = np.full((40, 60), 200, np.uint8)
     colour = np.zeros((20, 20, 3), np.uint8)
     found = image_features(
-        pa.array([encoded(grey), encoded(colour), b"no image"], pa.large_binary())
+        pa.array([encoded(grey), encoded(colour), b"no image"], pa.large_binary()), RECIPES["cnn"]
     )
     assert found.arrays["pixels"].shape == (3, 3, 32, 32)
     assert list(found.readable) == [True, True, False]
@@ -201,7 +210,7 @@ def test_image_key_is_that_of_the_pixels():
         encoded(other),
         encoded(np.dstack([pixels] * 3)),
     ]
-    keys = image_features(pa.array(stored, pa.large_binary())).keys
+    keys = image_features(pa.array(stored, pa.large_binary()), RECIPES["cnn"]).keys
     assert keys[0] == keys[1] == keys[3] != keys[2]
 
 
@@ -209,7 +218,7 @@ def test_image_key_is_that_of_the_pixels():
 def test_deep_grey_is_read_by_its_high_byte(kind):
     levels = np.array([0, 1000, 30_000, 65_535], np.uint16)
     stored = [encoded(np.full((8, 8), level, np.uint16), kind) for level in levels]
-    found = image_features(pa.array(stored, pa.large_binary()))
+    found = image_features(pa.array(stored, pa.large_binary()), RECIPES["cnn"])
     assert found.arrays["pixels"].shape == (4, 1, 8, 8)
     assert list(found.arrays["pixels"][:, 0, 0, 0]) == [0, 3, 117, 255]
     assert len(set(found.keys)) == 4
@@ -217,7 +226,7 @@ def test_deep_grey_is_read_by_its_high_byte(kind):
 
 def test_float_grey_is_scaled():
     stored = [encoded(np.full((8, 8), level, np.float32), "tiff") for level in (0.5, 200)]
-    found = image_features(pa.array(stored, pa.large_binary()))
+    found = image_features(pa.array(stored, pa.large_binary()), RECIPES["cnn"])
     assert list(found.arrays["pixels"][:, 0, 0, 0]) == [127, 200]
 
 
@@ -225,10 +234,15 @@ def test_transparent_pixels_are_white_paper():
     clear = np.zeros((8, 8, 4), np.uint8)
     palette = Image.fromarray(np.zeros((8, 8), np.uint8), "L").convert("P")
     stored = [encoded(clear), encoded(clear[..., :2]), encoded(palette, transparency=0)]
-    found = image_features(pa.array(stored, pa.large_binary()))
+    found = image_features(pa.array(stored, pa.large_binary()), RECIPES["cnn"])
     assert (found.arrays["pixels"] == 255).all()
     assert len(set(found.keys)) == 1
-    assert image_features(pa.array(stored[1:2], pa.large_binary())).arrays["pixels"].shape[1] == 1
+    assert (
+        image_features(pa.array(stored[1:2], pa.large_binary()), RECIPES["cnn"])
+        .arrays["pixels"]
+        .shape[1]
+        == 1
+    )
 
 
 def test_broken_images_are_skipped_and_counted(tmp_path):
@@ -238,11 +252,11 @@ def test_broken_images_are_skipped_and_counted(tmp_path):
     write_three(tmp_path, rows, rows, {"image": good[4:], "label": ["x", "y"]})
     found = pool(tmp_path, task="image_classification", content="image")
     assert found.skipped["raw"] == {"unreadable image": 1}
-    assert len(found.raw) == 3
+    assert len(found.rows["raw"]) == 3
 
 
 def test_manifest_is_not_needed_but_metadata_may_lie_beside(tmp_path):
     write_three(tmp_path, BASE, BASE, TEST)
     (tmp_path / "curated" / "_curate").mkdir()
     (tmp_path / "curated" / "_curate" / "manifest.json").write_text(json.dumps({"rows": {"in": 3}}))
-    assert len(pool(tmp_path).curated) == 3
+    assert len(pool(tmp_path).rows["curated"]) == 3

@@ -9,9 +9,11 @@ from tiny_datasets import write_split
 
 from curate.recipe import Recipe
 from curate.run import run_recipe
-from training.data import load_pool
+from training.data import Places, load_pool
+from training.content_keys import text_keys
 from training.features import text_features
 from training.leaks import count_leaks, find_leaks
+from training.recipes import RECIPES
 from training.shards import read_splits, read_table
 
 TEST = {"text": ["t four", "t five"], "label": ["x", "y"]}
@@ -34,9 +36,9 @@ def write(home, raw=RAW, curated=CURATED):
     return {role: home / role for role in ("raw", "curated", "test")}
 
 
-def pool(places):
-    task = "text_classification"
-    return load_pool(places, task=task, content="text", label="label", buckets=1024)
+def pool(folders, **more):
+    places = Places(folders, "text", "label", **more)
+    return load_pool(places, "text_classification", RECIPES["linear"])
 
 
 def renamed(columns, **changes):
@@ -44,15 +46,15 @@ def renamed(columns, **changes):
 
 
 def keys_of(texts):
-    return text_features(pa.array(texts, pa.large_string()), 16).keys
+    return text_keys(pa.array(texts, pa.large_string()))
 
 
 def test_changed_copies_of_leaking_rows_leave(tmp_path):
     # r0 stands in test as raw has it, r3 as curated has it: both leave both, with their copies.
     found = pool(write(tmp_path))
     assert found.leaked == {"raw": 2, "curated": 4}
-    assert set(found.features.keys[found.raw.x]) == set(keys_of(["a", "b"]))
-    assert set(found.features.keys[found.curated.x]) == set(keys_of(["a", "A a", "b"]))
+    assert set(found.features.keys[found.rows["raw"].x]) == set(keys_of(["a", "b"]))
+    assert set(found.features.keys[found.rows["curated"].x]) == set(keys_of(["a", "A a", "b"]))
     assert not found.remarks
 
 
@@ -89,16 +91,16 @@ def test_copies_that_cannot_be_traced_are_remarked(tmp_path, ids, reason):
     [(("raw", 0), 1), (("curated", 0), 1), (("curated", 1), 1), (("curated", 5), 1)],
 )
 def test_count_sees_a_leak_that_removal_forgot(tmp_path, forgotten, left):
-    splits = read_splits(write(tmp_path), "text", "label")
+    splits = read_splits(Places(write(tmp_path), "text", "label"))
     every = pa.concat_arrays([split.content for split in splits.values()]).dictionary_encode()
     ends = np.cumsum([len(split) for split in splits.values()])[:-1]
     x = dict(zip(splits, np.split(every.indices.to_numpy(), ends), strict=True))
-    features = text_features(every.dictionary, 16)
-    kept = {role: ~marked for role, marked in find_leaks(splits, x, features).items()}
-    assert count_leaks(splits, x, features, kept) == 0
+    features = text_features(every.dictionary, RECIPES["linear"])
+    kept = {role: ~marked for role, marked in find_leaks(splits, x, features, ["test"]).items()}
+    assert count_leaks(splits, x, features, kept, ["test"]) == 0
     role, row = forgotten
     kept[role][row] = True
-    assert count_leaks(splits, x, features, kept) == left
+    assert count_leaks(splits, x, features, kept, ["test"]) == left
 
 
 def test_copies_that_curate_made_of_leaking_rows_leave(tmp_path):
@@ -132,5 +134,5 @@ def test_copies_that_curate_made_of_leaking_rows_leave(tmp_path):
 
     found = pool(places)
     assert found.leaked == {"raw": 6, "curated": 18}
-    assert len(found.curated) == 3 * 54
-    assert not np.isin(keys_of(copies), found.features.keys[found.curated.x]).any()
+    assert len(found.rows["curated"]) == 3 * 54
+    assert not np.isin(keys_of(copies), found.features.keys[found.rows["curated"].x]).any()

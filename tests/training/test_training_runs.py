@@ -3,7 +3,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from training import runs
+from training import cache, runs
 
 
 def test_scale_is_that_of_the_pixels_without_a_float_copy():
@@ -12,7 +12,7 @@ def test_scale_is_that_of_the_pixels_without_a_float_copy():
     pixels[:, 2] = 7
     rows = rng.integers(0, 500, 2_000)
     tracemalloc.start()
-    found = runs.scale(pixels, rows)
+    found = cache.scale(pixels, rows)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     chosen = pixels[rows]

@@ -20,10 +20,11 @@ def test_estimate_adds_seed_and_item_variance():
     table = np.random.default_rng(0).normal(0.1, 1, (4, 50))
     a = table.mean(1).var(ddof=1) / 4
     b = table.mean(0).var(ddof=1) / 50
-    df = (a + b) ** 2 / (a**2 / 3 + b**2 / 49)
     found = stats.estimate(table)
-    half = scipy.stats.t.ppf(0.975, df) * (a + b) ** 0.5
+    half = (scipy.stats.t.ppf(0.975, 3) ** 2 * a + scipy.stats.t.ppf(0.975, 49) ** 2 * b) ** 0.5
+    assert found.se == pytest.approx((a + b) ** 0.5)
     assert found.interval() == pytest.approx((table.mean() - half, table.mean() + half))
+    assert 3 < found.df < 49
 
 
 def test_estimate_of_identical_runs_is_exactly_zero():
@@ -114,19 +115,51 @@ def test_holm_by_hand():
     assert stats.holm([]) == []
 
 
-def test_detectable_gap_is_found_with_the_stated_power():
-    rng = np.random.default_rng(3)
-    gap = stats.detectable(0.01 / 5**0.5, 4)
+def test_detectable_by_the_interval_alone_is_a_little_under_the_exact_power():
+    gap = stats.detectable(1.0, 4)
+    exact = scipy.stats.nct.sf(stats.t_quantile(0.975, 4), 4, gap)
+    assert 0.78 <= exact <= 0.82
+
+
+@pytest.mark.parametrize("seeds", [5, 6, 8, 10])
+@pytest.mark.parametrize(("seed_sd", "item_sd"), [(0.01, 0.0), (0.01, 0.1)])
+def test_detectable_gap_is_found_with_the_stated_power(seeds, seed_sd, item_sd):
+    """The rule as it is used: the interval excludes 0 and p < .05."""
+    rng = np.random.default_rng(seeds)
+    items = 60
+    gap = stats.detectable_before(seeds, items, stats.Prior(seed_sd, item_sd))
     found = 0
     for _ in range(2000):
-        low, _ = stats.estimate(np.repeat(gap + rng.normal(0, 0.01, (5, 1)), 2, axis=1)).interval()
-        found += low > 0
-    assert 0.72 <= found / 2000 <= 0.88
+        by_seed, by_item = rng.normal(0, seed_sd, (seeds, 1)), rng.normal(0, item_sd, items)
+        value = stats.estimate(gap + by_seed + by_item)
+        low = value.mean - stats.t_quantile(0.975, value.df) * value.se
+        found += low > 0 and (seeds < 6 or stats.sign_flip_p(value.per_seed) < 0.05)
+    assert found / 2000 == pytest.approx(0.80, abs=0.03)
+
+
+def test_detectable_after_is_detectable_before_of_the_measured_spread():
+    rng = np.random.default_rng(0)
+    table = rng.normal(0, 0.01, (7, 1)) + rng.normal(0, 0.2, (1, 500))
+    found = stats.estimate(table)
+    prior = stats.Prior(np.std(found.per_seed, ddof=1), table.mean(axis=0).std(ddof=1))
+    assert stats.detectable_after(found) == pytest.approx(
+        stats.detectable_before(7, 500, prior), rel=0.01
+    )
+    assert stats.detectable_after(stats.estimate(np.zeros((7, 9)))) == 0
+
+
+def test_six_seeds_that_must_all_agree_detect_less_than_five():
+    only_seeds = stats.Prior(0.01, 0)
+    by_count = {seeds: stats.detectable_before(seeds, 9, only_seeds) for seeds in (5, 6, 7, 8)}
+    assert by_count[6] > by_count[5] > by_count[7] > by_count[8]
 
 
 def test_detectable_before_shrinks_with_seeds_and_rows():
     assert stats.detectable_before(5, 4000) < stats.detectable_before(3, 4000)
     assert stats.detectable_before(5, 4000) < stats.detectable_before(5, 400)
+    assert stats.detectable_before(20, 4000) < stats.detectable_before(10, 4000)
+    bits = stats.PRIORS["bits per byte"]
+    assert stats.detectable_before(5, 1000, bits) != stats.detectable_before(5, 1000)
 
 
 def test_estimate_refuses_a_single_seed():

@@ -1,0 +1,20 @@
+"""One 64-bit key for each content, equal for contents that count as the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xxhash
+
+KeyArray = npt.NDArray[np.uint64]
+
+
+def text_keys(texts: pa.Array) -> KeyArray:
+    """Return a key for each text that ignores case and white space."""
+    return string_keys([" ".join(text.casefold().split()) for text in texts.to_pylist()])
+
+
+def string_keys(strings: list[str]) -> KeyArray:
+    """Return the xxh3 hash of each string, shape (len(strings),)."""
+    return np.array([xxhash.xxh3_64_intdigest(string.encode()) for string in strings], np.uint64)

@@ -1,0 +1,162 @@
+"""One run of a bundled torch model: build, fit, evaluate once, and say what it took."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import nn
+
+from training import distributed
+from training.arms import Arm
+from training.cost import Meter
+from training.data import Rows
+from training.fit import evaluate, fit
+from training.gpt import document_bits, gpt
+from training.language import clipped, load_documents, load_tokenizer, per_byte
+from training.models import Labelled, build_model, inputs
+from training.plan import Job
+from training.recipes import Recipe
+from training.tokens import Documents, bpe_documents
+from training.windows import Windows
+
+if TYPE_CHECKING:
+    from training.bench import Bench, Outcome
+
+
+def torch_run(bench: Bench, arm: Arm, rows: Rows, recipe: Recipe, job: Job) -> Outcome:
+    """Train `rows` with `recipe` and score every test set once, after the last step."""
+    from training.bench import Outcome
+
+    seed = job.seed + arm.seed_offset
+    torch.manual_seed(seed)
+    learner = learner_for(bench, recipe, arm)
+    meter = Meter(bench.device)
+    model = learner.model().to(bench.device)
+    fitted = fit(
+        model,
+        learner.examples(rows, seed),
+        recipe=recipe,
+        steps=bench.setup.steps_of(arm, job),
+        seed=seed,
+        fresh=len(learner.examples(bench.sources.rows[arm.fresh], seed)) if arm.fresh else None,
+        validate=learner.validation if recipe.patience else None,
+        rate=job.rate,
+    )
+    scores, losses = {}, {}
+    for name, test in bench.tests.items():
+        scores[name], loss = learner.score(model, test)
+        if loss is not None:
+            losses[name] = loss
+    weights = learner.weights(bench.tests)
+    if job.main and arm.name in bench.setup.keep and distributed.rank() == 0:
+        state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+        torch.save(state, bench.out / "runs" / f"{job.name}.pt")
+    facts = {
+        "steps": fitted.steps,
+        "n_seen": fitted.examples,
+        "finite": fitted.finite,
+        "stopped_early": fitted.stopped_early,
+        "device": bench.device.type,
+        "torch": torch.__version__,
+        **meter.cost(fitted),
+    }
+    return Outcome(scores, losses, facts, weights)
+
+
+def learner_for(bench: Bench, recipe: Recipe, arm: Arm) -> Classes | Language:
+    """Return what knows the models, examples and scores of the bench's task."""
+    kind = Language if bench.setup.task == "language_modelling" else Classes
+    return kind(bench, recipe, arm)
+
+
+class Classes:
+    """Classification: an example is a row."""
+
+    def __init__(self, bench: Bench, recipe: Recipe, arm: Arm) -> None:
+        self.bench, self.recipe = bench, recipe
+        folder = bench.cache / ("warm" if arm.recipe == "warm" else "main")
+        self.folder = folder
+        self.inputs = inputs(folder, recipe)
+
+    def model(self) -> nn.Module:
+        """Return a fresh model; the caller seeds torch first."""
+        return self.build(self.recipe)
+
+    def build(self, recipe: Recipe) -> nn.Module:
+        """Return a fresh model of another recipe on the same inputs."""
+        return build_model(recipe, self.folder, self.bench.setup.labels)
+
+    def examples(self, rows: Rows, seed: int) -> Labelled:
+        """Return rows as the training loop reads them."""
+        return Labelled(self.inputs, rows.x, rows.y)
+
+    def validation(self, model: nn.Module) -> float:
+        """Return the mean log loss on the validation rows."""
+        held = self.bench.tests["validation"]
+        return float(evaluate(model, self.examples(held, 0))[1].mean())
+
+    def score(self, model: nn.Module, test: Rows) -> tuple[Any, Any]:
+        """Return (1 or 0, log loss in nats) of each test row."""
+        right, losses = evaluate(model, self.examples(test, 0))
+        # A model that answers NaN has no score: a wrong answer would hide it.
+        return np.where(np.isfinite(losses), right, np.nan), losses
+
+    def weights(self, tests: Mapping[str, Rows]) -> dict[str, Any]:
+        """Every row counts alike."""
+        return {}
+
+
+class Language:
+    """Language modelling: an example is a window of text."""
+
+    def __init__(self, bench: Bench, recipe: Recipe, arm: Arm) -> None:
+        self.recipe = recipe
+        self.held = bench.tests["validation"]
+        self.documents, self.vocabulary = load_documents(bench.cache, recipe)
+        self.bytes = Documents.load(bench.cache, "bytes")
+        self.tokenizer = load_tokenizer(bench.cache)
+
+    def model(self) -> nn.Module:
+        """Return a fresh model; the caller seeds torch first."""
+        return self.build(self.recipe)
+
+    def build(self, recipe: Recipe) -> nn.Module:
+        """Return a fresh model of another recipe on the same tokens."""
+        return gpt(recipe, self.vocabulary + 1)
+
+    def examples(self, rows: Rows, seed: int) -> Windows:
+        """Return windows of the rows' text, in an order of this seed."""
+        return Windows(
+            self.documents, rows.x, end=self.vocabulary, context=self.recipe.context, seed=seed
+        )
+
+    def validation(self, model: nn.Module) -> float:
+        """Return bits per byte of the validation rows."""
+        lengths = clipped(self.bytes, self.held).lengths()
+        return -float(np.average(self.score(model, self.held)[0], weights=lengths))
+
+    def score(self, model: nn.Module, test: Rows) -> tuple[Any, None]:
+        """Return minus the bits per byte of each test document."""
+        chosen = self._tested(test)
+        bits = document_bits(model, *chosen, end=self.vocabulary, context=self.recipe.context)
+        return per_byte(bits, clipped(self.bytes, test).lengths()), None
+
+    def _tested(self, test: Rows) -> Documents:
+        """Return a test set's documents in the tokens of the model, as long as bytes are scored."""
+        if self.tokenizer is None:
+            return clipped(self.documents, test)
+        flat, offsets = clipped(self.bytes, test)
+        texts = [
+            bytes(flat[start:end]).decode("utf-8", "ignore")
+            for start, end in itertools.pairwise(offsets)
+        ]
+        return bpe_documents(self.tokenizer, pa.array(texts, pa.large_string()))
+
+    def weights(self, tests: Mapping[str, Rows]) -> dict[str, Any]:
+        """Return the bytes of each row."""
+        return {name: clipped(self.bytes, test).lengths() for name, test in tests.items()}
