@@ -59,7 +59,7 @@ def noise_rates(settings: Settings) -> list[Finding]:
             n=f"{len(labels['clean']):,} pictures",
             spread="none: counts",
             says="Share of labels that differ from the clean one. The largest difference from a "
-            f"published rate is {worst:.2f} points, {worst * len(labels['clean']) / 100:.0f} pictures.",
+            f"published rate is {worst:.2f} points.",
             figures=found,
         )
     ]
@@ -71,7 +71,7 @@ def ordering(settings: Settings) -> list[Finding]:
     published = _list(ACCURACY) + " (ResNet-34, whole network)"
     if not settings.cifar10n.is_file():
         return [not_checkable("ordering", claim, SOURCE, published, PICTURES)]
-    labels, vectors, rows = *_labelled_vectors(settings),
+    labels, vectors, rows = (*_labelled_vectors(settings),)
     train, test = split(rows, settings.size(quick=200, full=TEST))
     most = settings.size(quick=30, full=4_000)
     drawn = [
@@ -143,7 +143,8 @@ def read_vectors(settings: Settings) -> npt.NDArray[np.floating]:
                 f"--vectors {settings.vectors}: shape {given.shape}; needs one row for each of the "
                 f"{count:,} pictures, in their order"
             )
-        return given.astype(np.float16)
+        found: npt.NDArray[np.floating] = given.astype(np.float16)
+        return found
     from training.pretrained import image_vectors
 
     images = pq.read_table(settings.cifar10n, columns=["image"])["image"].combine_chunks()

@@ -65,7 +65,8 @@ def duplicates(settings: Settings) -> list[Finding]:
     images = images[: settings.size(quick=300, full=len(images))].to_pylist()
     found = find_copies([decode(image) for image in images])
     rows = len(np.unique(found.ours[1]))
-    recall = found.both / len(found.alike[0]) if len(found.alike[0]) else 1.0
+    alike = len(found.alike[0])
+    recall = f"{found.both / alike:.0%}" if alike else "–"
     step = ImageNearDedup()
     return [
         leaks,
@@ -74,23 +75,23 @@ def duplicates(settings: Settings) -> list[Finding]:
             claim=claim,
             source="no published number",
             published="none used",
-            ours=f"{len(found.ours[0]):,} pairs; of {len(found.alike[0]):,} pairs whose pixels "
-            f"correlate by {ALIKE:g}, {recall:.0%} are among them",
+            ours=f"{len(found.ours[0]):,} pairs; of {alike:,} pairs whose pixels "
+            f"correlate by {ALIKE:g}, {recall} are among them",
             agreement="not checkable",
             n=f"{len(images):,} pictures",
             says=(
                 f"{found.identical:,} pictures have the very pixels of an earlier one (the file "
                 "holds JPEGs, so copies differ by their compression). Of all pairs of pictures, "
-                f"searched exhaustively, {len(found.alike[0]):,} have grey pixels that correlate by "
-                f"{ALIKE:g} or more. `image_near_dedup` at its defaults (similarity "
-                f"{step.similarity:g}, distance {step.distance}) joins {len(found.ours[0]):,} pairs, "
-                f"{found.both:,} of those {len(found.alike[0]):,} among them, and would drop at most "
-                f"{rows:,} pictures." + (LOOKED_AT if len(images) == SEEN else "") + " No published "
-                "count of duplicates inside train is used."
+                f"searched exhaustively, {alike:,} have grey pixels that correlate by {ALIKE:g} or "
+                "more. `image_near_dedup` at its defaults (similarity "
+                f"{step.similarity:g}, distance {step.distance}) joins {len(found.ours[0]):,} "
+                f"pairs, {found.both:,} of those {alike:,} among them, and would drop at most "
+                f"{rows:,} pictures.{LOOKED_AT if len(images) == SEEN else ''} No published count "
+                "of duplicates inside train is used."
             ),
             figures={
                 "identical": found.identical,
-                "alike": len(found.alike[0]),
+                "alike": alike,
                 "ours": len(found.ours[0]),
                 "both": found.both,
             },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def masks(settings: Settings) -> list[Finding]:
 
 def find_masks(probabilities: FloatArray, labels: IntArray, released: Mask | None = None) -> Masks:
     """Return the masks for out-of-fold probabilities (n × classes) of labels."""
-    from cleanlab.filter import find_label_issues
+    find_label_issues = importlib.import_module("cleanlab.filter").find_label_issues
 
     of_class = thresholds(partial_sums(probabilities, labels))
     ours, suggested = label_issues(probabilities, labels, of_class)
@@ -94,9 +95,9 @@ def _against_cleanlab(settings: Settings) -> Finding:
         n=f"{len(rows):,} pictures",
         spread="one set of folds",
         says=(
-            f"Out-of-fold probabilities of {len(rows):,} CIFAR-10N pictures: logistic regression in "
-            f"{FOLDS} folds on frozen EfficientNet-Lite0 vectors, projected at random to {PROJECTED} "
-            "dimensions to save time. Ours: `pipelines.confident`; theirs: "
+            f"Out-of-fold probabilities of {len(rows):,} CIFAR-10N pictures: logistic regression "
+            f"in {FOLDS} folds on frozen EfficientNet-Lite0 vectors, projected at random to "
+            f"{PROJECTED} dimensions to save time. Ours: `pipelines.confident`; theirs: "
             '`find_label_issues(filter_by="confident_learning")`. Flagged: '
             + ", ".join(f"{name} {number:,}" for name, number in flagged.items())
             + "."
@@ -133,14 +134,15 @@ def _against_released(folder: Path) -> Finding:
         spread="least of all settings",
         says=(
             "The released probabilities (float16), noisy labels and masks `conf_joint_only` of "
-            f"{len(found)} settings of noise and sparsity. The released masks also flag a row whose "
-            "likeliest class is its own label, if another class is the only one that reaches its "
-            "threshold: eq. 1 of the paper as it stands. Our thresholds and suggested classes give "
+            f"{len(found)} settings of noise and sparsity. The released masks also flag a row "
+            "whose likeliest class is its own label, if another class is the only one that "
+            "reaches its threshold: eq. 1 of the paper as it stands. Our thresholds and "
+            "suggested classes give "
             f"that mask on at least {_percent(least['paper'])} of the rows of every setting. "
             "**`drop_label_errors` leaves such rows alone, as cleanlab has done since**: its masks "
             f"agree with the released ones on {_percent(least['ours'])} to {_percent(most)}, "
-            f"cleanlab 2.9's on {_percent(least['cleanlab'])} at the least, ours with cleanlab 2.9's "
-            f"on {_percent(least['ours and cleanlab'])} at the least."
+            f"cleanlab 2.9's on {_percent(least['cleanlab'])} at the least, ours with cleanlab "
+            f"2.9's on {_percent(least['ours and cleanlab'])} at the least."
         ),
         figures=shares,
     )
@@ -158,7 +160,9 @@ def released(folder: Path) -> Iterator[tuple[str, tuple[FloatArray, IntArray, Ma
     for path in files:
         sparsity, noise = path.parent.name.split("rates__")[1].split("__noise_amount__")
         sparsity, noise = sparsity.replace("_", "."), noise.replace("_", ".")
-        name = f"cifar10_noisy_labels__frac_zero_noise_rates__{sparsity}__noise_amount__{noise}.json"
+        name = (
+            f"cifar10_noisy_labels__frac_zero_noise_rates__{sparsity}__noise_amount__{noise}.json"
+        )
         by_file = json.loads((folder / "cifar10_noisy_labels" / name).read_text("utf-8"))
         kept = np.load(path.parent / "train_pruned_conf_joint_only" / "train_mask.npy")
         labels = np.array(list(by_file.values()), dtype=np.int64)

@@ -75,7 +75,7 @@ class Gpt:
         tokens = np.concatenate([end, contexts.astype(np.int64)], axis=1)[:, -self.context :]
         with torch.inference_mode():
             logits = self.model(torch.from_numpy(tokens))[:, -1, :BYTES]
-        return logits.argmax(dim=1).numpy().astype(np.uint8)
+        return np.asarray(logits.argmax(dim=1).numpy(), np.uint8)
 
 
 def ngram(order: int) -> Train:
@@ -105,7 +105,9 @@ def gpt_once(documents: Documents, rows: IntArray, *, seed: int) -> Model:
     return Gpt(model, recipe.context)
 
 
-def copied(model: Model, documents: Documents, rows: IntArray, *, length: int) -> npt.NDArray[np.bool_]:
+def copied(
+    model: Model, documents: Documents, rows: IntArray, *, length: int
+) -> npt.NDArray[np.bool_]:
     """Return for which documents the model goes on word for word.
 
     The prompt is the first `length` bytes, the answer is greedy, and it counts as copied if all of

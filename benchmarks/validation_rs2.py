@@ -60,7 +60,7 @@ def rs2(settings: Settings) -> list[Finding]:
             check="rs2",
             claim="RS2 beats a static random subset at 5 to 10 % of the data",
             source=SOURCE,
-            published="better in every setting (their Table 1)",
+            published="better at every size of subset",
             ours=f"{min(gaps):+.1f} to {max(gaps):+.1f} points; interval above 0 in {len(better)} "
             f"of {len(found)}",
             agreement="yes" if len(better) == len(found) else "in part" if better else "no",

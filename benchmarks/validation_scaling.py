@@ -80,7 +80,9 @@ def fitted(parameters: FloatArray, tokens: FloatArray, losses: FloatArray) -> Ch
 def _made(draws: int) -> Finding:
     laws = [fitted(*made_points(np.random.default_rng([1, draw]))) for draw in range(draws)]
     covered = {
-        name: float(np.mean([_inside(getattr(law, f"{name}_interval"), TRUTH[name]) for law in laws]))
+        name: float(
+            np.mean([_inside(getattr(law, f"{name}_interval"), TRUTH[name]) for law in laws])
+        )
         for name in ("alpha", "beta")
     }
     middle = {name: float(np.median([getattr(law, name) for law in laws])) for name in TRUTH}
@@ -102,8 +104,8 @@ def _made(draws: int) -> Finding:
         seeds=draws,
         spread=f"SD α {spread['alpha']:.3f}, β {spread['beta']:.3f}, E {spread['E']:.3f}",
         says=(
-            f"{draws} draws of {POINTS} runs on nine FLOP budgets with {NOISE:.1%} noise, ten times "
-            f"as much at {OUTLIERS:.0%} of the points, from a law with the replication's "
+            f"{draws} draws of {POINTS} runs on nine FLOP budgets with {NOISE:.1%} noise, ten "
+            f"times as much at {OUTLIERS:.0%} of the points, from a law with the replication's "
             f"exponents. `fit_chinchilla` gives intervals of α and β only; E, A and B are shown "
             f"without (A and B trade off against the exponents: SD {spread['A']:.0f} and "
             f"{spread['B']:.0f})."
@@ -131,12 +133,13 @@ def _refit(path: Path) -> Finding:
         says=(
             f"As published, the {LEFT_OUT} points of the highest loss are left out. The published "
             "exponents lie inside our intervals. **With all "
-            f"{len(points[2])} points β is {of_all.beta:.3f}** (95 % {_span(of_all.beta_interval)}), "
-            f"α {of_all.alpha:.3f}, E {of_all.E:.3f}: the replication's own notebook has β "
-            f"{BETA_OF_ALL[0]} to {BETA_OF_ALL[1]} there. The five saw the fewest tokens for their size; "
-            "weighing outliers less does not do what leaving them out does. Our interval is that of "
-            f"an M-estimator; a bootstrap gave them standard errors of {ERRORS['alpha']} and "
-            f"{ERRORS['beta']}, wider than ours ({_error(law.alpha_interval):.3f} and "
+            f"{len(points[2])} points β is {of_all.beta:.3f}** (95 % "
+            f"{_span(of_all.beta_interval)}), α {of_all.alpha:.3f}, E {of_all.E:.3f}: the "
+            f"replication's own notebook has β {BETA_OF_ALL[0]} to {BETA_OF_ALL[1]} there. The "
+            "five saw the fewest tokens for their size; weighing outliers less does not do what "
+            "leaving them out does. Our interval is that of an M-estimator; a bootstrap gave them "
+            f"standard errors of {ERRORS['alpha']} and {ERRORS['beta']}, wider than ours "
+            f"({_error(law.alpha_interval):.3f} and "
             f"{_error(law.beta_interval):.3f})."
         ),
         figures={

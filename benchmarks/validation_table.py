@@ -74,19 +74,22 @@ def table(findings: Sequence[Finding]) -> str:
 def document(result: dict[str, Any]) -> str:
     """Return docs/validation.md of a stored result."""
     findings = [Finding(**row) for row in result["findings"]]
-    count = {kind: 0 for kind in ("yes", "in part", "no", "not checkable")}
+    count = dict.fromkeys(("yes", "in part", "no", "not checkable"), 0)
     for finding in findings:
         count[finding.agreement] += 1
-    machine = result["machine"]
     parts = [
         "# External validation",
         "Published results, measured again with what is in this repository. Written by "
         f"`{result['command']}`; do not edit. "
         f"{len(findings)} claims: {count['yes']} agree, {count['in part']} in part, {count['no']} "
         f"do not, {count['not checkable']} could not be checked. "
-        f"{result['date']}, {machine['cpus']} vCPUs {machine['processor']}, "
-        f"{result['cpu_seconds']:,.0f} CPU-s in all"
-        + (", shortened run (`--quick`): no figure here means anything." if result["quick"] else "."),
+        f"{result['date']}, {result['machine']}, one thread, "
+        f"{sum(result['cpu_seconds'].values()):,.0f} CPU-s in all"
+        + (
+            ", shortened run (`--quick`): no figure here means anything."
+            if result["quick"]
+            else "."
+        ),
         table(findings),
         *(f"## {finding.claim}\n\n{finding.says}" for finding in findings),
     ]

@@ -89,11 +89,13 @@ def prove_recipe(
             f"{rows_of(raw):,}; run the recipe again: curate run --overwrite"
         )
     variants: dict[str, Path] = {}
+    remarks: list[str] = []
     if asked.attribution:
         variants, left_out = make_variants(
             recipe, manifest, place / "variants", cache=cache, tell=display.tell
         )
-        display.note(*(f"attribution: no {name}: {why}" for name, why in left_out.items()))
+        remarks = [f"attribution: no {name}: {why}" for name, why in left_out.items()]
+        display.note(*remarks)
     result = _compare(
         asked,
         {"raw": raw, "curated": curated, **asked_tests(asked, place, names, display)},
@@ -102,6 +104,7 @@ def prove_recipe(
         names,
         variants=variants,
         synthetic=planted_in(recipe.read.path),
+        remarks=remarks,
         notes=recipe.notes,
     )
     _add_verdict(curated, place, result.sentence)

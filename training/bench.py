@@ -95,7 +95,11 @@ class Bench:
 
             outcome = torch_run(self, arm, rows, recipe, job)
         if write:
-            facts = {"n": len(rows), "seconds": round(time.perf_counter() - started, 3)}
+            facts = {
+                "n": len(rows),
+                "recipe": recipe.hash,
+                "seconds": round(time.perf_counter() - started, 3),
+            }
             write_run(self.out, self.setup.plan_hash, job, outcome, facts)
 
     def _count(self, arm: Arm, rows: Rows, recipe: Recipe, job: Job) -> Outcome:

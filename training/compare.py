@@ -147,6 +147,7 @@ def _checks(draft: _Draft, gaps: dict[str, Gap], conditions: Sequence[Condition]
     checks = [
         guards.plan(facts),
         guards.budget(facts),
+        guards.recipe(facts),
         guards.leak(facts),
         guards.null(draft.measure(tables["aa"] - tables["raw"]), metric),
         *(

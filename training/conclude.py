@@ -38,6 +38,7 @@ class Spent:
     carved_late: str | None
     synthetic: list[str]
     notes: list[str]
+    remarks: list[str]
     compress: bool
 
 
@@ -143,7 +144,7 @@ def _facts(plan: Plan, pool: Pool, arms: list[Arm], records: list[Record], spent
         versions=_versions(),
         synthetic=spent.synthetic,
         notes=spent.notes,
-        remarks=[*pool.remarks, *_luckless(plan, main)],
+        remarks=[*spent.remarks, *pool.remarks, *_luckless(plan, main)],
     )
 
 

@@ -66,6 +66,17 @@ def budget(facts: Facts) -> Guard:
     return Guard(name="budget", passed=even and len(kinds) == 1, detail=detail, if_failed="void")
 
 
+def recipe(facts: Facts) -> Guard | None:
+    """Every compared run was trained by the same recipe."""
+    seen = {run["recipe"] for run in facts.runs if _compared(run) and "recipe" in run}
+    if not seen:
+        return None
+    detail = "Every compared run was trained by the same recipe."
+    if len(seen) > 1:
+        detail = f"The recipe differs between arms: {len(seen)} recipes were used."
+    return Guard(name="recipe", passed=len(seen) == 1, detail=detail, if_failed="void")
+
+
 def _compared(run: Mapping[str, object]) -> bool:
     main = all(run.get(kind, 1) == 1 for kind in ("share", "rate", "steps_factor"))
     arm = arm_named(str(run["arm"]))

@@ -30,10 +30,9 @@ MOMENTUM = 0.3
 def small_cnn(recipe: Recipe, channels: int, labels: int) -> nn.Module:
     """Return a small convolutional net for images of any even side from 8 pixels.
 
-    After cifar10-airbench (Jordan 2024, arXiv:2404.00498): patches of 2×2 pixels, then blocks of two
-    convolutions with batch norm, the first one pooled, and the maximum over what is left of the
-    image. Patches side by side, not overlapping, quarter the cost; two blocks and not three suit
-    a few thousand images.
+    After cifar10-airbench (Jordan 2024, arXiv:2404.00498): patches of 2×2 pixels, then blocks of
+    two convolutions with batch norm, the first one pooled, and the maximum over what is left of
+    the image. Patches that do not overlap quarter the cost.
     """
     width = recipe.width
     return nn.Sequential(

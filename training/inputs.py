@@ -131,7 +131,13 @@ READERS: dict[Model, Callable[[Path, Recipe], Inputs]] = {
 
 
 def inputs(folder: Path, recipe: Recipe) -> Inputs:
-    """Memory-map the arrays in `folder` that the recipe's model reads."""
+    """Memory-map the arrays in `folder` that the recipe's model reads.
+
+    Raises:
+        ValueError: the model is no classifier.
+    """
+    if recipe.model not in READERS:
+        raise ValueError(f"model: {recipe.model!r} given; classifiers are {', '.join(READERS)}")
     return READERS[recipe.model](folder, recipe)
 
 

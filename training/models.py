@@ -16,7 +16,11 @@ __all__ = ["Inputs", "Labelled", "build_model", "inputs"]
 
 
 def build_model(recipe: Recipe, folder: Path, labels: int) -> nn.Module:
-    """Return a fresh model for the inputs in `folder`; the caller seeds torch first."""
+    """Return a fresh model for the inputs in `folder`; the caller seeds torch first.
+
+    Raises:
+        ValueError: the model is no classifier.
+    """
     channels = inputs(folder, recipe).channels
     match recipe.model:
         case "linear":
@@ -25,13 +29,12 @@ def build_model(recipe: Recipe, folder: Path, labels: int) -> nn.Module:
             return TextCNN(recipe, channels, labels)
         case "transformer":
             return TextTransformer(recipe, channels, labels)
-        case "pretrained" | "features":
-            return Probe(channels, labels)
         case "cnn":
             return small_cnn(recipe, channels, labels)
         case "finetune":
             return fine_tuned(recipe, labels)
-    raise ValueError(f"model: {recipe.model!r} given, which is no classifier")
+        case _:
+            return Probe(channels, labels)
 
 
 class Probe(nn.Module):  # type: ignore[misc]

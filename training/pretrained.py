@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import xxhash
+from scipy import sparse
 
 from training.recipes import Recipe
 
@@ -95,12 +97,11 @@ def static_vectors(texts: list[str], folder: Path) -> Vectors:
         table = table * tensors["weights"].astype(np.float32)[:, None]
     table[[token for token in map(tokenizer.token_to_id, UNKNOWN) if token is not None]] = 0
     found = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-    tokens = np.concatenate([np.array(text.ids, dtype=np.int64) for text in found])
-    sums = np.zeros((len(texts), table.shape[1]), dtype=np.float32)
-    np.add.at(
-        sums, np.repeat(np.arange(len(texts)), [len(text.ids) for text in found]), table[tokens]
-    )
-    return _unit(sums)
+    ends = np.cumsum([0] + [len(text.ids) for text in found])
+    tokens = np.fromiter(chain.from_iterable(text.ids for text in found), np.int64, ends[-1])
+    ones = np.ones(len(tokens), dtype=np.float32)
+    counts = sparse.csr_array((ones, tokens, ends), shape=(len(texts), len(table)))
+    return _unit(counts @ table)
 
 
 STATIC_FILES = ("tokenizer.json", "model.safetensors")

@@ -43,6 +43,7 @@ class Watch:
     told: Told | None
     done: int = 0
     trained: int = 0
+    warm_up: float = 0.0
     started: float = field(default_factory=time.perf_counter)
     raw: dict[int, float] = field(default_factory=dict)
     curated: dict[int, float] = field(default_factory=dict)
@@ -58,6 +59,8 @@ class Watch:
         """Take in a run that has just been made."""
         self.done += 1
         self.trained += 1
+        if self.trained == self.workers:
+            self.warm_up = time.perf_counter() - self.started
         self._pair(record)
         self.say(what)
 
@@ -66,7 +69,11 @@ class Watch:
         if self.told is None:
             return
         seconds = time.perf_counter() - self.started
-        left = seconds / self.trained * (self.total - self.done) if self.trained else None
+        # The first run of each worker starts a process and imports torch: no measure of the rest.
+        left = None
+        if self.trained > self.workers or self.done == self.total:
+            warm = self.trained - self.workers
+            left = (seconds - self.warm_up) / max(warm, 1) * (self.total - self.done)
         estimate, interval = self._estimate()
         self.told(
             Progress(self.done, self.total, what, seconds, left, estimate, interval, self.metric)

@@ -70,6 +70,7 @@ def prove(
     carved_late: str | None = None,
     synthetic: Sequence[str] = (),
     notes: Sequence[str] = (),
+    remarks: Sequence[str] = (),
     progress: Told | None = None,
 ) -> Result:
     """Train on raw, on curated and on controls, and say whether curating was worth it.
@@ -111,6 +112,7 @@ def prove(
         carved_late: that `test` was taken out of data that curation had seen, if so.
         synthetic: defects that were planted in the data; the sentence names them.
         notes: what else a reader must know about the data; repeated in the sentence.
+        remarks: what stands in the report besides.
         progress: told after each run, see `training.progress`.
 
     Raises:
@@ -164,6 +166,7 @@ def prove(
         carved_late=carved_late,
         synthetic=list(synthetic),
         notes=list(notes),
+        remarks=list(remarks),
         compress=compress and train is None,
     )
     result = conclude(plan, pool, arms, records, spent, places.folders["curated"], folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -69,6 +70,11 @@ class Recipe(BaseModel):
     least_steps: int
     most_steps: int
 
+    @property
+    def hash(self) -> str:
+        """Return a short digest of every field."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
     def steps(self, examples: int) -> int:
         """Return the optimizer steps of every arm, from the examples of one pass over raw."""
         wanted = round(self.passes * examples / self.batch)
@@ -93,7 +99,7 @@ RECIPES: dict[Model, Recipe] = {
         batch=32, passes=6, least_steps=1_000, most_steps=4_000,
     ),
     "pretrained": Recipe(
-        model="pretrained", width=0, encoder="minilm", context=128, optimizer="adamw", rate=1e-2,
+        model="pretrained", width=0, encoder="minilm", context=128, optimizer="adamw", rate=5e-3,
         weight_decay=0.1, batch=128, passes=16, least_steps=300, most_steps=4_000,
     ),
     "features": Recipe(

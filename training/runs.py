@@ -153,6 +153,7 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
             env=worker_environment(),
+            start_new_session=True,  # Ctrl-C is for the proof, which ends its workers itself
         )
 
     def train(self, job: Job) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -31,10 +30,8 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from compare import machine  # noqa: E402
-from prepare import DATA, prepare  # noqa: E402
+from prepare import DATA, curate, prepare  # noqa: E402
 
-NOT_SUPPORTED = 3
-"""Exit code of `curate prove` where it found no gain: a result like any other."""
 RUN = ("arm", "seed", "share", "rate", "steps_factor", "n", "steps", "score")
 """What is kept of the record of each training."""
 STEP = ("op", "in", "kept", "dropped", "quarantined", "edited", "reasons", "measured", "seconds")
@@ -63,8 +60,8 @@ def _cifar10n(labels: str, **more: Any) -> Experiment:
     return Experiment("cifar10n", change | more)
 
 
-SMALL = {"prove.attribution": False, "prove.sizes": 0, "prove.rates": []}
-"""Of a second model: only whether it says the same."""
+SMALL = {"prove.attribution": False, "prove.sizes": 0, "prove.rates": [], "prove.seeds": 5}
+"""Of a second, slower model: only whether it says the same."""
 
 EXPERIMENTS: dict[str, Experiment] = {
     "packages": Experiment("packages"),
@@ -76,8 +73,21 @@ EXPERIMENTS: dict[str, Experiment] = {
     **{
         f"cifar10n-{labels}": _cifar10n(labels) for labels in ("worse", "random1", "aggre", "clean")
     },
-    "cifar10n-worse-cnn": _cifar10n("worse", named=["cnn"], **{"prove.model": "cnn"} | SMALL),
+    "cifar10n-worse-cnn": _cifar10n(
+        "worse", named=["cnn"], **{"prove.model": "cnn", "prove.smallest_effect": 0.02} | SMALL
+    ),
     "newsgroups": Experiment("newsgroups"),
+    "newsgroups-talk": Experiment(
+        "newsgroups",
+        {
+            "name": "newsgroups-talk",
+            "read.path": "newsgroups/train-talk.parquet",
+            "write.path": "out/newsgroups-talk",
+            "prove.test": "newsgroups/test-talk.parquet",
+            "prove.tests": {"raw": "newsgroups/test-raw-talk.parquet"},
+            "prove.smallest_effect": 0.02,  # about what 1,500 posts can tell
+        },
+    ),
     "reviews": Experiment("reviews"),
 }
 
@@ -87,21 +97,6 @@ def assignments(change: Mapping[str, Any]) -> list[str]:
     return [
         part for path, value in change.items() for part in ("--set", f"{path}={json.dumps(value)}")
     ]
-
-
-def curate(*arguments: str, work: Path) -> int:
-    """Run `curate` in the work folder, where relative paths of the recipes start.
-
-    Raises:
-        RuntimeError: it failed; its own words stand above.
-    """
-    call = [sys.executable, "-m", "curate", *arguments]
-    places = filter(None, [str(HERE.parents[1]), os.environ.get("PYTHONPATH")])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
-    code = subprocess.run(call, cwd=work, env=environment).returncode
-    if code not in (0, NOT_SUPPORTED):
-        raise RuntimeError(f"curate {arguments[0]} ended with {code}; what it says stands above")
-    return code
 
 
 def slim(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +111,7 @@ def slim(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, An
 
 
 def commit() -> str:
-    """Return the commit of the checkout, with `+changes` where more than evidence is uncommitted."""
+    """Return the commit of the checkout, `+changes` where more than evidence is uncommitted."""
     git = ["git", "-C", str(HERE)]
     found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
     others = [":/", ":(exclude,top)benchmarks/evidence/*.json"]

@@ -2,6 +2,7 @@ import gzip
 
 import evidence.run as evidence_run
 import numpy as np
+import prepare as prepare_module
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -77,7 +78,7 @@ def post(number, group, *, message=None, subject="", references="", body=""):
 
 @pytest.fixture
 def posts(tmp_path):
-    rows = [post(i, ("sci.space", "rec.autos")[i % 2]) for i in range(300)]
+    rows = [post(i, ("sci.space", "alt.atheism")[i % 2]) for i in range(300)]
     for i in range(300, 400):  # the same post in two groups, and an answer to it
         rows += [
             post(f"{i}{group}", group, message=f"<{i}@both>", body=f"both {i}")
@@ -113,7 +114,15 @@ def test_newsgroups_test_has_each_post_once_and_no_conflict(posts):
     assert len(set(test["text"].to_pylist())) == len(test)
 
 
-def test_cifar10n_keeps_the_truth_apart(tmp_path):
+def test_newsgroups_talk_is_a_part_of_the_same_split(posts):
+    for name in ("train", "test", "test-raw"):
+        whole, part = read(posts, name), read(posts, f"{name}-talk")
+        assert set(part["label"].to_pylist()) == {"alt.atheism"}
+        assert set(part["id"].to_pylist()) <= set(whole["id"].to_pylist())
+
+
+def test_cifar10n_keeps_the_truth_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare_module, "embedded", lambda pictures, folder: pictures["id"])
     rng = np.random.default_rng(0)
     true = rng.integers(0, 3, 500)
     columns = {name: rng.integers(0, 3, 500) for name in LABELS.values()} | {"label": true}

@@ -286,6 +286,16 @@ def test_arms_of_other_recipes_and_budgets_are_not_held_to_the_budget():
     assert guard(compared(facts=Facts(runs=runs)), "budget").passed
 
 
+def test_another_recipe_in_one_arm_voids_the_instrument():
+    runs = [
+        {"arm": arm, "seed": 0, "n_seen": 9, "device": "cpu", "torch": "2", "recipe": recipe}
+        for arm, recipe in (("raw", "1f"), ("curated", "2e"))
+    ]
+    result = compared(facts=Facts(runs=runs))
+    assert result.verdict == "invalid instrument"
+    assert "The recipe differs between arms" in result.sentence
+
+
 def test_runs_on_other_machinery_void_the_instrument():
     runs = [
         {"arm": "raw", "seed": 0, "n_seen": 100, "device": device, "torch": "2"}

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ def tokens(texts, context=5):
     recipe = RECIPES["textcnn"].model_copy(update={"context": context})
     found = text_features(pa.array(texts, pa.large_string()), recipe)
     flat, offsets = found.arrays["tokens"], found.arrays["offsets"]
-    return [list(flat[a:b]) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [list(flat[start:end]) for start, end in pairwise(offsets)]
 
 
 def test_sequences_keep_the_order_of_words():
