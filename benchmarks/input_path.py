@@ -41,8 +41,8 @@ from sklearn.datasets import load_digits
 from tools import packages
 from torch.utils.data import DataLoader, Dataset
 
-from training.features import BIAS, MOST_WORDS, image_features, text_features
-from training.inputs import Labelled, inputs
+from training.nets.inputs import Labelled, inputs
+from training.pool.features import BIAS, MOST_WORDS, image_features, text_features
 from training.recipes import RECIPES, Recipe
 
 ROOT = Path(__file__).parent.parent

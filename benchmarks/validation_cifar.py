@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Finding, half_width, not_checkable
 from training.recipes import RECIPES
-from training.stats import FloatArray, estimate
+from training.statistics.stats import FloatArray, estimate
 
 SOURCE = "Wei et al. 2022"
 LABELS = {
@@ -98,8 +98,8 @@ def probe(
     """Train the instrument's linear head on the vectors in `folder`; return 1 or 0 a test row."""
     import torch
 
-    from training.fit import evaluate, fit
-    from training.models import Labelled, build_model, inputs
+    from training.loop.fit import evaluate, fit
+    from training.nets.models import Labelled, build_model, inputs
 
     torch.set_num_threads(1)
     recipe = RECIPES["features"]
@@ -130,7 +130,7 @@ def _labelled_vectors(
 def read_vectors(settings: Settings) -> npt.NDArray[np.floating]:
     """Return a frozen EfficientNet-Lite0's vectors: those given, or made once and kept.
 
-    Making them takes some 500 CPU-s; `training.pretrained` keeps them for the next time.
+    Making them takes some 500 CPU-s; `training.pool.pretrained` keeps them for the next time.
 
     Raises:
         ValueError: the given file is of another number of pictures.
@@ -145,7 +145,7 @@ def read_vectors(settings: Settings) -> npt.NDArray[np.floating]:
             )
         found: npt.NDArray[np.floating] = given.astype(np.float16)
         return found
-    from training.pretrained import image_vectors
+    from training.pool.pretrained import image_vectors
 
     images = pq.read_table(settings.cifar10n, columns=["image"])["image"].combine_chunks()
     images = images.slice(0, settings.size(quick=500, full=count)).cast(pa.large_binary())

@@ -23,8 +23,8 @@ from benchmarks.validation_language import (
 )
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Agreement, Finding
-from training.stats import Estimate, FloatArray, estimate
-from training.tokens import Documents
+from training.pool.tokens import Documents
+from training.statistics.stats import Estimate, FloatArray, estimate
 
 SOURCE = "Lee et al. 2022"
 LENGTH = 50

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.validation_settings import Settings
-from training.bytelm import ByteModel, fit_bytes
+from training.nets.bytelm import ByteModel, fit_bytes
+from training.pool.tokens import BYTES, Documents, byte_documents
 from training.recipes import RECIPES
-from training.stats import FloatArray
-from training.tokens import BYTES, Documents, byte_documents
+from training.statistics.stats import FloatArray
 
 IntArray = npt.NDArray[np.int64]
 ByteArray = npt.NDArray[np.uint8]
@@ -63,7 +63,7 @@ class Gpt:
 
     def bits(self, documents: Documents) -> FloatArray:
         """Return the bits of each document."""
-        from training.gpt import document_bits
+        from training.nets.gpt import document_bits
 
         return document_bits(self.model, *documents, end=BYTES, context=self.context)
 
@@ -91,9 +91,9 @@ def gpt_once(documents: Documents, rows: IntArray, *, seed: int) -> Model:
     """Train the recipe `gpt-bytes` for one pass over the rows."""
     import torch
 
-    from training.fit import fit
-    from training.gpt import gpt
-    from training.windows import Windows
+    from training.loop.fit import fit
+    from training.nets.gpt import gpt
+    from training.nets.windows import Windows
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)

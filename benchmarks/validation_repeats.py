@@ -17,9 +17,9 @@ from benchmarks.validation_copying import LENGTH, SOURCE
 from benchmarks.validation_language import IntArray, Train, copied, filled, gpt_once, ngram, prose
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Agreement, Finding
-from training.curves import Curve, Ratio, kept_multiplier
-from training.stats import Estimate, FloatArray, estimate
-from training.tokens import Documents
+from training.pool.tokens import Documents
+from training.statistics.curves import Curve, Ratio, kept_multiplier
+from training.statistics.stats import Estimate, FloatArray, estimate
 
 HERNANDEZ = "Hernandez et al. 2022"
 SIZE = 500

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from benchmarks.validation_cifar import read_labels, read_vectors, split
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Finding
-from training.features import bags
+from training.pool.features import bags
 from training.recipes import RECIPES, Recipe
-from training.stats import Estimate, FloatArray, estimate
+from training.statistics.stats import Estimate, FloatArray, estimate
 
 SOURCE = "Okanovic et al. 2024"
 SHARES = (0.05, 0.1)
@@ -98,8 +98,8 @@ def right_answers(
     """Train on rows of the task; return 1 or 0 for each test row."""
     import torch
 
-    from training.fit import evaluate, fit
-    from training.models import Labelled, build_model, inputs
+    from training.loop.fit import evaluate, fit
+    from training.nets.models import Labelled, build_model, inputs
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)

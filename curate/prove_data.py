@@ -17,7 +17,7 @@ from pipelines import files
 from pipelines.plan import make_plan, read_task
 from pipelines.readers import READERS, Read, guess_format
 from pipelines.rows import ID, KEY
-from training.shards import read_table
+from training.pool.shards import read_table
 
 Tell = Callable[[str], None]
 Names = Mapping[str, str | None]

@@ -13,8 +13,8 @@ import xxhash
 from curate.prove_data import BUDGET, Given, Names, bring, given, reading
 from curate.prove_progress import Display
 from curate.prove_section import Prove
-from training.content_keys import text_keys
-from training.shards import read_table
+from training.pool.content_keys import text_keys
+from training.pool.shards import read_table
 
 HELD_OUT = 0.2
 """Share of the distinct contents of raw that is held out where there is no test data."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from training.compare import compare_scores
+    from training.page.report import report_fragment
     from training.proof import prove
-    from training.report import report_fragment
     from training.result import Result
 
 __all__ = ["Result", "compare_scores", "prove", "report_fragment"]
@@ -19,7 +19,7 @@ _HOMES = {
     "Result": "result",
     "compare_scores": "compare",
     "prove": "proof",
-    "report_fragment": "report",
+    "report_fragment": "page.report",
 }
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from training.data import IntArray, Rows
+from training.pool.data import IntArray, Rows
 
 AA_OFFSET = 1_000
 """Added to a seed for the `aa` arm, whose initialisation and order must be its own."""

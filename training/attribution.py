@@ -8,7 +8,7 @@ from typing import Literal
 from training.arms import AS_MANY, ATTRIBUTION
 from training.metrics import Metric
 from training.result import Gap, StepWorth
-from training.stats import Estimate, FloatArray, equivalence_p, estimate, holm
+from training.statistics.stats import Estimate, FloatArray, equivalence_p, estimate, holm
 
 Tables = Mapping[str, FloatArray]
 Verdict = Literal["earns its keep", "not shown to matter", "can go", "harms"]

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from training.arms import Arm, Sources, arm_named
-from training.data import Rows
 from training.language import ONE_PASS, clipped, count, load_documents, per_byte
 from training.plan import Job, write_json
+from training.pool.data import Rows
 from training.recipes import Recipe
 
 ScoreArray = npt.NDArray[np.float64]

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from training.arms import Sources
 from training.bench import Setup
-from training.data import IntArray, Pool, features_of
 from training.language import save_documents
 from training.plan import Plan, write_json
+from training.pool.data import IntArray, Pool, features_of
 
 KINDS = {"": "main", "warm": "warm"}
 """Folder of the features of each recipe; the augmented arms read those of the main one."""

@@ -14,7 +14,7 @@ from training import guards
 from training.attribution import is_attribution, worth_of_steps
 from training.metrics import Metric, metric_named
 from training.result import ArmScores, Condition, Curve, Detectable, Facts, Gap, Guard, Result
-from training.stats import (
+from training.statistics.stats import (
     PRIORS,
     Estimate,
     FloatArray,

@@ -15,15 +15,15 @@ import numpy as np
 
 from training.arms import Arm
 from training.compare import compare_scores
-from training.data import Pool
 from training.language import baseline
-from training.model_card import write_model_card
+from training.page.model_card import write_model_card
+from training.page.report import write_report
 from training.plan import FULL, Plan, write_json
-from training.report import write_report
+from training.pool.data import Pool
 from training.result import ClassShare, Facts, Result
 from training.runs import Record
 from training.scaling import Runs, compute_curve, conditions_of, learning_curve
-from training.stats import FloatArray
+from training.statistics.stats import FloatArray
 
 MOST_CLASSES = 200
 """Classes whose shares the result lists."""
@@ -73,7 +73,7 @@ def conclude(
         dropped=_dropped(manifest),
     )
     if spent.compress:
-        from training.compress_runs import compress_runs
+        from training.compression.compress_runs import compress_runs
 
         result = result.model_copy(update={"compressed": [compress_runs(plan, folder)]})
     write_json(folder / "result.json", result.model_dump(mode="json"))

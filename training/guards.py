@@ -9,7 +9,7 @@ import numpy as np
 from training.arms import arm_named
 from training.metrics import Metric
 from training.result import Condition, Facts, Gap, Guard
-from training.stats import Estimate, FloatArray
+from training.statistics.stats import Estimate, FloatArray
 
 LEAST_SEEDS = 3
 NULL_LEVEL = 0.99

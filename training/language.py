@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from training.arms import Arm, Sources
-from training.bytelm import fit_bytes, floor_bits, packed_bits
-from training.data import Pool, Rows
+from training.nets.bytelm import fit_bytes, floor_bits, packed_bits
 from training.plan import write_json
+from training.pool.data import Pool, Rows
+from training.pool.tokens import BYTES, Documents, bpe_documents, byte_documents, train_bpe
 from training.recipes import Recipe
-from training.tokens import BYTES, Documents, bpe_documents, byte_documents, train_bpe
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from training.arms import Sources, arm_named
 from training.bench import Outcome, part, write_run
-from training.data import Pool, Rows
 from training.plan import Job, Plan
+from training.pool.data import Pool, Rows
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from training.recipes import Profile, Recipe, Task
 
 FULL = 1.0
+DRAWING = "page/"
 CURVE_SEEDS = 5
 """Seeds of the learning curves, at most."""
 RATE_SEEDS = 3
@@ -102,7 +103,7 @@ class Plan(BaseModel):
     """SHA-256 of each dataset: contents, label names and order."""
     rows: dict[str, int]
     mde_before: float
-    """Smallest gap found with 80 % power under the prior guess of training.stats."""
+    """Smallest gap found with 80 % power under the prior guess of training.statistics.stats."""
 
     @property
     def hash(self) -> str:
@@ -145,10 +146,13 @@ class Plan(BaseModel):
 
 @cache
 def code_hash(package: Path = Path(__file__).parent) -> str:
-    """Return the SHA-256 of a package's Python sources."""
+    """Return the SHA-256 of a package's Python sources, less those that only draw."""
     digest = hashlib.sha256()
-    for source in sorted(package.glob("*.py")):
-        digest.update(f"{source.name}\0{source.stat().st_size}\0".encode() + source.read_bytes())
+    for source in sorted(package.rglob("*.py")):
+        name = source.relative_to(package).as_posix()
+        if not name.startswith(DRAWING):
+            size = source.stat().st_size
+            digest.update(f"{name}\0{size}\0".encode() + source.read_bytes())
     return digest.hexdigest()
 
 

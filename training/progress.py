@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
-from training.stats import t_quantile
+from training.statistics.stats import t_quantile
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,17 @@ from training.arms import Arm, Sources, choose_arms
 from training.cache import write_cache
 from training.compare import prior_of
 from training.conclude import Spent, conclude
-from training.data import Places, Pool, load_pool
 from training.guards import check_seeds
 from training.language import ONE_PASS, budget_bytes, windows_of
 from training.metrics import ACCURACY, BITS
 from training.own import OwnMaker, Train, name_of
 from training.plan import BUDGETS, Plan, code_hash, trained_with, write_plan
+from training.pool.data import Places, Pool, load_pool
 from training.progress import Told
 from training.recipes import Profile, Recipe, Task, recipe_for
 from training.result import Result
 from training.runs import Maker, Worker, default_workers, make_runs
-from training.stats import detectable_before
+from training.statistics.stats import detectable_before
 
 SMALLEST = {"language_modelling": 0.01}
 """Smallest effect that matters by default: bits per byte; else a share, so one point."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from training.metrics import Interval
-from training.stats import Estimate
+from training.statistics.stats import Estimate
 
 Consequence = Literal["void", "refuse", "exploratory"]
 
@@ -240,7 +240,7 @@ class Result(Record):
     """Quality against optimizer steps, every point a fully decayed run."""
     attribution: list[StepWorth] = []
     compressed: list[dict[str, Any]] = []
-    """Operating points of the compressed model, see training.compress."""
+    """Operating points of the compressed model, see training.compression.compress."""
     guards: list[Guard]
     baseline: dict[str, Any]
     leak: dict[str, Any]

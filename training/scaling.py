@@ -9,13 +9,13 @@ from typing import Literal
 
 import numpy as np
 
-from training import curves
 from training.metrics import Metric, metric_named
 from training.plan import CURVE_SEEDS, RATE_SEEDS, Job, Plan
-from training.powerlaw import Refused, fit_power_law, fit_shift
 from training.result import Condition, Curve, CurvePoint, Gap, Multiplier, PowerLaw
 from training.runs import Record, read_scores, read_weights
-from training.stats import FloatArray, estimate
+from training.statistics import curves
+from training.statistics.powerlaw import Refused, fit_power_law, fit_shift
+from training.statistics.stats import FloatArray, estimate
 
 Axis = Literal["rows", "bytes", "steps"]
 At = Mapping[str, float]

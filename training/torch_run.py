@@ -11,18 +11,18 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from training import distributed
 from training.arms import Arm
-from training.cost import Meter
-from training.data import Rows
-from training.fit import evaluate, fit
-from training.gpt import document_bits, gpt
 from training.language import clipped, load_documents, load_tokenizer, per_byte
-from training.models import Labelled, build_model, inputs
+from training.loop import distributed
+from training.loop.cost import Meter
+from training.loop.fit import evaluate, fit
+from training.nets.gpt import document_bits, gpt
+from training.nets.models import Labelled, build_model, inputs
+from training.nets.windows import Windows
 from training.plan import Job
+from training.pool.data import Rows
+from training.pool.tokens import Documents, bpe_documents
 from training.recipes import Recipe
-from training.tokens import Documents, bpe_documents
-from training.windows import Windows
 
 if TYPE_CHECKING:
     from training.bench import Bench, Outcome

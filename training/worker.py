@@ -63,7 +63,7 @@ def _lines(first: bool, share: Any) -> Iterator[str]:
 def _machinery(number: int) -> Iterator[tuple[Any, Any]]:
     import torch
 
-    from training import distributed
+    from training.loop import distributed
 
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=True)

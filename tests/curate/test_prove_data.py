@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from curate.prove_data import given, split_paths
-from training.shards import read_table
+from training.pool.shards import read_table
 
 ROWS = [{"text": f"text {i}", "label": "ab"[i % 2]} for i in range(6)]
 

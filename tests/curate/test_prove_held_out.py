@@ -7,7 +7,7 @@ from curate.prove_data import given
 from curate.prove_progress import Silent
 from curate.prove_section import Prove
 from curate.prove_tests import asked_tests, hold_out, own_test
-from training.shards import read_table
+from training.pool.shards import read_table
 
 ASKED = Prove(task="text_classification", test="none")
 NAMES = {"text": "text", "label": "label"}
@@ -46,8 +46,8 @@ def test_hold_out_is_not_what_validation_takes(tmp_path):
     """Both are drawn by a hash of the content: by the same one, none would be left for the other"""
     import pyarrow as pa
 
-    from training.content_keys import text_keys
-    from training.data import HELD_BACK, _lot
+    from training.pool.content_keys import text_keys
+    from training.pool.data import HELD_BACK, _lot
 
     texts = [f"text number {i}" for i in range(2_000)]
     hold_out(saved(tmp_path / "raw", texts), "text", tmp_path / "test")

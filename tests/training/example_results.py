@@ -3,7 +3,7 @@
 import numpy as np
 
 from training.compare import compare_scores
-from training.pareto import Compression, Latency, OperatingPoint, mark_fronts
+from training.page.pareto import Compression, Latency, OperatingPoint, mark_fronts
 from training.result import (
     ArmScores,
     ClassShare,
@@ -18,7 +18,7 @@ from training.result import (
     Result,
     StepWorth,
 )
-from training.stats import t_quantile
+from training.statistics.stats import t_quantile
 
 SEEDS = 5
 ARMS = {

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.arms import ARMS, Sources, arm_named, choose_arms
-from training.data import Rows
+from training.pool.data import Rows
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from training.bytelm import discounts, fit_bytes, floor_bits, packed_bits, ratio
-from training.tokens import Documents
+from training.nets.bytelm import discounts, fit_bytes, floor_bits, packed_bits, ratio
+from training.pool.tokens import Documents
 
 END = 256
 PHRASES = [b"the cat sat", b" on the mat", b"a dog", b" and ", b"caf\xc3\xa9", b"\x00", b"42. "]
@@ -107,7 +107,7 @@ def test_bytelm_context_stops_at_the_document(monkeypatch: pytest.MonkeyPatch) -
     assert model.bits(flat, offsets)[1] == alone[0]
     np.testing.assert_array_equal(model.bits(flat, offsets[1:3]), alone)
     whole = model.bits(flat, offsets)
-    monkeypatch.setattr("training.bytelm.BLOCK", 3)
+    monkeypatch.setattr("training.nets.bytelm.BLOCK", 3)
     np.testing.assert_allclose(model.bits(flat, offsets), whole, rtol=1e-14)
 
 

@@ -7,9 +7,9 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
-from training import stats
-from training.curves import Curve, kept_multiplier
-from training.powerlaw import fit_shift
+from training.statistics import stats
+from training.statistics.curves import Curve, kept_multiplier
+from training.statistics.powerlaw import fit_shift
 
 SIZES = 1000 * 2.0 ** np.arange(7)
 

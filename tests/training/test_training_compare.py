@@ -282,7 +282,8 @@ def test_arms_of_other_recipes_and_budgets_are_not_held_to_the_budget():
         for arm, seen in (
             ("raw", 100), ("curated", 100), ("anti", 7), ("raw+warm", 9), ("curated@epochs", 50)
         )
-    ] + [{"arm": "raw", "seed": 0, "share": 0.5, "n_seen": 50, "device": "cpu", "torch": "2"}]  # fmt: skip
+    ]  # fmt: skip
+    runs.append({"arm": "raw", "share": 0.5, "n_seen": 50, "device": "cpu", "torch": "2"})
     assert guard(compared(facts=Facts(runs=runs)), "budget").passed
 
 

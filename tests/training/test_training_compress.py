@@ -9,18 +9,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training import pareto
-from training.buckets import bucket_use, keep_buckets
-from training.channels import channel_groups
-from training.compress import Budget, Trained, compress
-from training.distil import Folded, distil, distillation_loss
-from training.fit import evaluate, fit
-from training.int8 import compute_int8, store_int8, to_int8
-from training.latency import latencies, macs, parameters, saved_bytes
-from training.lowrank import low_rank, ranks_for, spectra
+from training.compression.buckets import bucket_use, keep_buckets
+from training.compression.channels import channel_groups
+from training.compression.compress import Budget, Trained, compress
+from training.compression.distil import Folded, distil, distillation_loss
+from training.compression.int8 import compute_int8, store_int8, to_int8
+from training.compression.latency import latencies, macs, parameters, saved_bytes
+from training.compression.lowrank import low_rank, ranks_for, spectra
+from training.compression.prune import prune, usable_groups, zero_weights
+from training.loop.fit import evaluate, fit
 from training.metrics import ACCURACY
-from training.pareto import Compression, Latency, OperatingPoint
-from training.prune import prune, usable_groups, zero_weights
+from training.page import pareto
+from training.page.pareto import Compression, Latency, OperatingPoint
 from training.recipes import Recipe
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training import cost
-from training.cost import Meter, flop_counter, gpu_energy, peak_memory, processor_energy
-from training.fit import Fitted
+from training.loop import cost
+from training.loop.cost import Meter, flop_counter, gpu_energy, peak_memory, processor_energy
+from training.loop.fit import Fitted
 
 torch.set_num_threads(1)
 FITTED = Fitted(10, 160, 1.5, 1_000, 640, False, True, ((10, 0.5),))

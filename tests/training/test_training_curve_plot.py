@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from training.curve_plot import arrows, curve_plot, whisker, written
 from training.metrics import ACCURACY, BITS
+from training.page.curve_plot import arrows, curve_plot, whisker, written
 
 CURVE = examples.learning_curve("accuracy")
 

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from training.curves import (
+from training.statistics.curves import (
     Curve,
     compute_multiplier,
     kept_multiplier,

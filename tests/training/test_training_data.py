@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from tiny_datasets import write_split
 
-from training.data import Places, load_pool
-from training.features import image_features, text_features
+from training.pool.data import Places, load_pool
+from training.pool.features import image_features, text_features
 from training.recipes import MODELS, RECIPES
 
 

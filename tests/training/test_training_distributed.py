@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from training import distributed
-from training.fit import fit
+from training.loop import distributed
+from training.loop.fit import fit
 from training.recipes import Recipe
 
 torch.set_num_threads(1)

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 from tiny_datasets import picture
 
-from training.features import PADDING, START, VOCABULARY, image_features, text_features
+from training.pool.features import PADDING, START, VOCABULARY, image_features, text_features
 from training.recipes import RECIPES
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-from training.inputs import WIDEST, Labelled, augment, inputs  # noqa: E402
+from training.nets.inputs import WIDEST, Labelled, augment, inputs  # noqa: E402
 
 TEXTS = ["The cat sat", "sat the CAT!", "", "one two three four five six seven"]
 
@@ -90,5 +90,5 @@ def test_unshifted_images_stay_as_they_are():
 
 
 def test_features_are_made_without_torch():
-    code = "import sys, training.features; sys.exit('torch' in sys.modules)"
+    code = "import sys, training.pool.features; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from training.fit import batches, evaluate, fit
-from training.optimizers import Muon, hidden_matrices, orthogonalise
+from training.loop.fit import batches, evaluate, fit
+from training.loop.optimizers import Muon, hidden_matrices, orthogonalise
+from training.loop.schedules import peak_share
 from training.recipes import Recipe
-from training.schedules import peak_share
 
 torch.set_num_threads(1)
 SPARSE = {"model": "linear", "rate": 1.0, "momentum": 0.0}

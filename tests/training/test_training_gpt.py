@@ -10,17 +10,17 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch.nn import functional  # noqa: E402
 
-from training.bytelm import floor_bits  # noqa: E402
-from training.fit import fit  # noqa: E402
-from training.gpt import document_bits, gpt, scored_windows  # noqa: E402
-from training.recipes import RECIPES, Recipe  # noqa: E402
-from training.tokens import (  # noqa: E402
+from training.loop.fit import fit  # noqa: E402
+from training.nets.bytelm import floor_bits  # noqa: E402
+from training.nets.gpt import document_bits, gpt, scored_windows  # noqa: E402
+from training.nets.windows import Windows  # noqa: E402
+from training.pool.tokens import (  # noqa: E402
     Documents,
     bpe_documents,
     byte_documents,
     train_bpe,
 )
-from training.windows import Windows  # noqa: E402
+from training.recipes import RECIPES, Recipe  # noqa: E402
 
 torch.set_num_threads(1)
 END = 256
@@ -114,7 +114,7 @@ def test_gpt_document_bits_equal_those_of_one_document_and_token_at_a_time(
         wanted = [by_hand(flat[a:b]) for a, b in pairwise(offsets)]
     found = document_bits(model, flat, offsets, end=END, context=16)
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
-    monkeypatch.setattr("training.gpt.LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr("training.nets.gpt.LOGITS_AT_ONCE", 1)
     alone = document_bits(model, flat, offsets, end=END, context=16)
     np.testing.assert_allclose(alone, found, rtol=1e-5)
     assert document_bits(model, flat, offsets[:1], end=END, context=16).shape == (0,)

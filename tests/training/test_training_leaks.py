@@ -9,12 +9,12 @@ from tiny_datasets import write_split
 
 from curate.recipe import Recipe
 from curate.run import run_recipe
-from training.data import Places, load_pool
-from training.content_keys import text_keys
-from training.features import text_features
-from training.leaks import count_leaks, find_leaks
+from training.pool.content_keys import text_keys
+from training.pool.data import Places, load_pool
+from training.pool.features import text_features
+from training.pool.leaks import count_leaks, find_leaks
+from training.pool.shards import read_splits, read_table
 from training.recipes import RECIPES
-from training.shards import read_splits, read_table
 
 TEST = {"text": ["t four", "t five"], "label": ["x", "y"]}
 RAW = {

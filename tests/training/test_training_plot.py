@@ -4,13 +4,13 @@ from xml.etree import ElementTree
 import example_results as examples
 import pytest
 
-from training.bars import class_bars
-from training.groups import arm_lines, condition_lines, step_lines
 from training.metrics import ACCURACY, BITS
-from training.plot import Line, forest
+from training.page.bars import class_bars
+from training.page.groups import arm_lines, condition_lines, step_lines
+from training.page.plot import Line, forest
+from training.page.scatter import Spot, scatter
+from training.page.svg import Scale, log_ticks, short, tick_step, tick_value
 from training.result import ClassShare
-from training.scatter import Spot, scatter
-from training.svg import Scale, log_ticks, short, tick_step, tick_value
 
 
 def drawn(figure):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from training.curves import Curve
-from training.gridfit import solve
-from training.powerlaw import Refused, fit_chinchilla, fit_power_law, fit_shift
+from training.statistics.curves import Curve
+from training.statistics.gridfit import solve
+from training.statistics.powerlaw import Refused, fit_chinchilla, fit_power_law, fit_shift
 
 SIZES = 1000 * 2.0 ** np.arange(7)
 

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from training import pretrained
-from training.features import image_features, text_features
-from training.pretrained import (
+from training.pool import pretrained
+from training.pool.features import image_features, text_features
+from training.pool.pretrained import (
     kept_vectors,
     look_up,
     outside_data,

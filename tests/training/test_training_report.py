@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 import example_results as examples
 import pytest
 
-from training.report import report_fragment, write_report
-from training.spent import spent_by_arm
+from training.page.report import report_fragment, write_report
+from training.page.spent import spent_by_arm
 
 VOID = {"meta", "br", "img", "hr"}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from training import stats
+from training.statistics import stats
 
 
 def test_estimate_without_item_spread_is_the_paired_t_test():

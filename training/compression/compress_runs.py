@@ -1,0 +1,79 @@
+"""Compress the curated models of a finished proof, in a process of its own.
+
+`python -m training.compression.compress_runs OUT` reads the weights that the runs kept and writes
+compressed.json; `compress_runs` starts it and returns what it found.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from training.arms import arm_named
+from training.plan import Plan, write_json
+from training.runs import worker_environment
+
+ARM = "curated"
+
+
+def compress_runs(plan: Plan, out: Path) -> dict[str, Any]:
+    """Return the operating points of the curated models, see `training.compression.compress`.
+
+    Raises:
+        RuntimeError: the process failed; its messages stand above.
+    """
+    found = out / "compressed.json"
+    if found.is_file():
+        before: dict[str, Any] = json.loads(found.read_text("utf-8"))
+        if before["plan_hash"] == plan.hash:
+            return dict(before["compression"])
+    command = [sys.executable, "-P", "-m", "training.compression.compress_runs", str(out.resolve())]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, env=worker_environment())
+    if done.returncode:
+        raise RuntimeError(f"compress: the process ended with status {done.returncode}")
+    return dict(json.loads(found.read_text("utf-8"))["compression"])
+
+
+def main(out: Path) -> None:
+    """Compress what the runs in `out` kept."""
+    import torch
+
+    from training.bench import Bench
+    from training.compression.compress import Trained, compress
+    from training.torch_run import learner_for
+
+    torch.set_num_threads(1)
+    plan = Plan.model_validate_json((out / "plan.json").read_text("utf-8"))
+    bench = Bench(out, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    recipe = bench.setup.recipes[""]
+    arm = arm_named(ARM)
+    learner = learner_for(bench, recipe, arm)
+    test = bench.tests["test"]
+    models = []
+    for seed in plan.seeds:
+        model = learner.model().to(bench.device)
+        state = torch.load(out / "runs" / f"{ARM}-{seed}.pt", weights_only=True)
+        model.load_state_dict(state)
+        models.append(model)
+    trained = Trained(
+        models=models,
+        seeds=plan.seeds,
+        train=[learner.examples(arm.rows(seed, bench.sources), seed) for seed in plan.seeds],
+        test=learner.examples(test, 0),
+        score=lambda model: learner.score(model, test)[0],
+        build=learner.build,
+        recipe=recipe,
+        steps=plan.steps,
+    )
+    found = compress(trained)
+    fields = {"plan_hash": bench.setup.plan_hash, "compression": found.model_dump(mode="json")}
+    write_json(out / "compressed.json", fields)
+
+
+if __name__ == "__main__":
+    os.dup2(2, 1)
+    main(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""The training loop: optimizers, schedules, several processes, and what a run costs."""

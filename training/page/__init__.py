@@ -1,0 +1,1 @@
+"""What a proof shows people: report, figures, model card."""

@@ -1,0 +1,1 @@
+"""Paired statistics, learning curves and power laws; numpy and scipy only."""
