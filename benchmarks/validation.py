@@ -64,29 +64,31 @@ ENCODED = ("ordering", "masks", "rs2")
 """Checks that read vectors of the pictures."""
 
 
-def run(settings: Settings, names: Sequence[str]) -> tuple[list[Finding], dict[str, float]]:
-    """Return the findings of the named checks and the CPU seconds that each took."""
+def run(
+    settings: Settings, names: Sequence[str], keep: Callable[[list[Finding], float, str], None]
+) -> list[Finding]:
+    """Return the findings of the named checks; `keep` is told each with its CPU seconds."""
     if settings.cifar10n.is_file() and set(names) & set(ENCODED):
         read_vectors(settings)
-    found, seconds = [], {}
+    found: list[Finding] = []
     for name in names:
         start = time.process_time()
-        found += CHECKS[name](settings)
-        seconds[name] = round(time.process_time() - start, 1)
-        print(f"{name}: {seconds[name]} CPU-s", file=sys.stderr, flush=True)
-    return found, seconds
+        here = CHECKS[name](settings)
+        keep(here, round(time.process_time() - start, 1), name)
+        found += here
+    return found
 
 
 def joined(
-    before: dict[str, Any], findings: Sequence[Finding], seconds: dict[str, float]
+    before: dict[str, Any], findings: Sequence[Finding], seconds: float, name: str
 ) -> dict[str, Any]:
-    """Return the stored rows of other checks and those just found, in the order of CHECKS."""
-    rows = [row for row in before.get("findings", ()) if row["check"] not in seconds]
+    """Return the stored rows of other checks and those of this one, in the order of CHECKS."""
+    rows = [row for row in before.get("findings", ()) if row["check"] != name]
     rows += stored(findings)
     places = list(CHECKS)
     return {
         "findings": sorted(rows, key=lambda row: places.index(row["check"])),
-        "cpu_seconds": before.get("cpu_seconds", {}) | seconds,
+        "cpu_seconds": before.get("cpu_seconds", {}) | {name: seconds},
     }
 
 
@@ -128,9 +130,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = Settings(
         given.quick, given.data, given.vectors, given.chinchilla_csv, given.confident_learning
     )
-    threadpools = importlib.import_module("threadpoolctl")  # scikit-learn brings it
-    with threadpools.threadpool_limits(limits=1):
-        findings, seconds = run(settings, given.only)
     about = {
         "benchmark": "validation",
         "command": "python -m benchmarks.validation",
@@ -138,10 +137,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "commit": commit(),
         **about_here(),
     }
-    result = about | joined(before, findings, seconds)
-    given.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    given.doc.write_text(document(result))
-    print(table(findings))
+
+    def keep(findings: list[Finding], seconds: float, name: str) -> None:
+        stored_before = json.loads(given.out.read_bytes()) if given.out.exists() else {}
+        result = about | joined(stored_before, findings, seconds, name)
+        given.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        given.doc.write_text(document(result))
+        print(f"{name}: {seconds} CPU-s", file=sys.stderr, flush=True)
+
+    threadpools = importlib.import_module("threadpoolctl")  # scikit-learn brings it
+    with threadpools.threadpool_limits(limits=1):
+        print(table(run(settings, given.only, keep)))
 
 
 if __name__ == "__main__":

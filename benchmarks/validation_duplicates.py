@@ -29,7 +29,7 @@ SEEN = 50_000
 """Pictures of the whole set, of which pairs were looked at by eye."""
 LOOKED_AT = (
     " Looked at by eye: 100 of our pairs drawn at random and all 20 that we miss show one "
-    "photograph each; the missed ones have other colours, contrast or cuts. So what is joined is "
+    "photograph each; the missed ones have other colours or contrast. So what is joined is "
     "right, and **a good part of retouched copies is missed at the defaults: all 286 leaks cannot "
     "be expected**."
 )

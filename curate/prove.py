@@ -31,7 +31,7 @@ PROOF = ".proof"
 what was planned and run before, and the test data stays out of what is published."""
 PASSED_ON = (
     *("oracle", "model", "options", "seeds", "steps", "smallest_effect", "sizes", "rates"),
-    *("also", "compress", "processes", "workers", "profile"),
+    *("also", "skip", "compress", "processes", "workers", "profile"),
 )
 """Options of the section that `training.prove` takes as they stand."""
 

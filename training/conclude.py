@@ -182,9 +182,9 @@ def _manifest(curated: Path) -> dict[str, Any]:
 def _dropped(manifest: dict[str, Any]) -> dict[str, int]:
     """Return the rows that each step of the curator's recipe dropped, by number and op."""
     return {
-        f"{number}.{step['op']}": step["dropped"]
-        for number, step in enumerate(manifest.get("steps", []), start=1)
-        if isinstance(step.get("dropped"), int)
+        f"{step['step']}.{step['op']}": step["dropped"]
+        for step in manifest.get("steps", [])
+        if isinstance(step.get("dropped"), int) and "step" in step
     }
 
 

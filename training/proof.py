@@ -135,6 +135,11 @@ def prove(
     recipes = _recipes(task, profile, model, dict(options or {}), also, processes)
     for recipe in recipes.values() if train is None else ():
         _check_installed(recipe, task)
+        if recipe.model == ONE_PASS and compress:
+            raise ValueError(
+                "compress: the ngram model counts and has no weights to compress; leave it out, or "
+                "choose a gpt model"
+            )
         if recipe.model == "linear" and processes > 1:
             raise ValueError(
                 f"processes: {processes} given; the linear model's gradients are sparse and stay "

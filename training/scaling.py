@@ -123,12 +123,7 @@ def learning_curve(runs: Runs, sizes: Mapping[str, int], keep_share: float) -> C
             pool,
             "Raw pool needed to equal what curating a pool yields: {} that pool.",
         ),
-        _multiplier(
-            "same quality",
-            same,
-            f"Curated data reaches the quality of all raw data ({full}) with {{}} of its size.",
-            share=True,
-        ),
+        _same_quality(same, f"all raw data ({full})", "its size"),
     ]
     return Curve(
         axis=axis,
@@ -168,14 +163,7 @@ def compute_curve(runs: Runs, curate_seconds: float | None) -> Curve | None:
         multipliers.append(_multiplier(name, ratio, says))
     same = curves.same_quality(lines["raw"], lines["curated"])
     full = metric_named(plan.metric).value(_last(points, "raw"))
-    multipliers.append(
-        _multiplier(
-            "same quality",
-            same,
-            f"Curated data reaches the quality of all raw steps ({full}) with {{}} of them.",
-            share=True,
-        )
-    )
+    multipliers.append(_same_quality(same, f"all raw steps ({full})", "them"))
     return Curve(axis="steps", points=points, multipliers=multipliers)
 
 
@@ -234,6 +222,16 @@ def _multiplier(name: str, ratio: curves.Ratio, says: str, *, share: bool = Fals
     return Multiplier(
         name=name, value=ratio.value, low=low, high=high, censored=ratio.censored, says=text
     )
+
+
+def _same_quality(ratio: curves.Ratio, of: str, what: str) -> Multiplier:
+    """Say with which share curated reaches the quality of all of raw, if it does."""
+    if ratio.censored == "at least":
+        says = f"Curated data did not reach the quality of {of}, tried up to {{}} of {what}."
+        found = _multiplier("same quality", ratio, says, share=True)
+        return found.model_copy(update={"says": found.says.replace("≥ ", "")})
+    says = f"Curated data reaches the quality of {of} with {{}} of {what}."
+    return _multiplier("same quality", ratio, says, share=True)
 
 
 def _laws(lines: Mapping[str, curves.Curve], metric: Metric) -> list[PowerLaw]:
