@@ -1,4 +1,4 @@
-"""Fill the generated parts of README.md and docs/operators.md; `--check` only tells.
+"""Fill what is generated: parts of README.md, docs/operators.md, a figure; `--check` only tells.
 
     python benchmarks/readme.py [--check] [--evidence OUT_TEXT OUT_IMAGES]
 
@@ -20,9 +20,14 @@ from curate.cli import main as curate
 from pipelines.steps import STEPS
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks" / "evidence"))
+
+from shown import figure, table  # noqa: E402
+
 RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
 OPERATORS = ROOT / "docs" / "operators.md"
+FIGURE = ROOT / "docs" / "evidence.svg"
 
 
 def store(outputs: list[Path]) -> None:
@@ -180,6 +185,7 @@ def filled() -> str:
         "steps": steps_table(),
         "benchmark": benchmark_table(),
         "compare": compare_table(),
+        "evidence": table(),
     }
     for name, part in parts.items():
         start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
@@ -205,7 +211,7 @@ def main() -> None:
     if given.evidence:
         store(given.evidence)
     stale = []
-    for path, text in ((README, filled()), (OPERATORS, operators())):
+    for path, text in ((README, filled()), (OPERATORS, operators()), (FIGURE, figure())):
         if not path.exists() or path.read_text() != text:
             stale.append(path.name)
             if not given.check:

@@ -130,9 +130,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = Settings(
         given.quick, given.data, given.vectors, given.chinchilla_csv, given.confident_learning
     )
+    options = [
+        f"--{name.replace('_', '-')}"
+        for name in ("vectors", "chinchilla_csv", "confident_learning")
+        if getattr(given, name)
+    ]
     about = {
         "benchmark": "validation",
-        "command": "python -m benchmarks.validation",
+        "command": " ".join(["python -m benchmarks.validation", *(f"{o} PATH" for o in options)]),
         "quick": given.quick,
         "commit": commit(),
         **about_here(),

@@ -145,7 +145,7 @@ def _harm(plan: Plan, runs: Runs, what: str) -> Finding:
         check="repeats",
         claim=f"A small repeated subset harms ({plan.name})",
         source=HERNANDEZ,
-        published="0.1 % of the data repeated 100 times: as bad as half the parameters",
+        published="0.1 % of the data 100 times, 10 % of the tokens: as bad as half the model",
         ours=f"{harm.mean:+.3f} bits per byte; worth {_ratio(worth)} of as many distinct bytes",
         agreement=agreement,
         n=f"{plan.budget / 1e6:.3g} MB, {runs.distinct.shape[2]} test documents",
@@ -159,7 +159,7 @@ def _harm(plan: Plan, runs: Runs, what: str) -> Finding:
             f"of its own; {left:.2f} would mean that the repeated half is merely wasted. "
             "Against the distinct "
             f"half alone, half as long: {halved.mean:+.3f} bits per byte (95 % {_span(halved)}). "
-            f"{meaning} Their models have 800 million parameters."
+            f"{meaning} Theirs is a model of 800 million parameters."
         ),
         figures={
             "harm": [harm.mean, *harm.interval()],
@@ -184,13 +184,13 @@ def _copies(plan: Plan, runs: Runs, what: str) -> Finding:
         agreement = "yes"
     else:
         agreement = "in part" if fewer else "no"
-    times = f"{with_repeats / distinct:.0f} times less" if distinct else "never"
+    times = f"{with_repeats / distinct:.0f} times less, " if distinct else ""
     return Finding(
         check="repeats",
         claim=f"Without planted repeats training text is copied less at equal bytes ({plan.name})",
         source=SOURCE,
         published="10 times less; quality as good or better",
-        ours=f"{times} ({distinct:.1%} against {with_repeats:.1%}); {gain.mean:+.3f} bits per byte",
+        ours=f"{times}{distinct:.1%} against {with_repeats:.1%}; {gain.mean:+.3f} bits per byte",
         agreement=agreement,
         n=f"{plan.budget / 1e6:.3g} MB, {plan.prompts} prompts",
         seeds=plan.seeds,

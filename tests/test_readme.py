@@ -16,7 +16,8 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
-QUICK, REST = blocks("sh")[0].splitlines(), blocks("sh")[1].splitlines()
+QUICK = blocks("sh")[0].splitlines()
+REST = [line for block in blocks("sh")[1:] for line in block.splitlines()]
 
 
 def without_setup(line: str) -> list[str]:

@@ -129,7 +129,7 @@ def _facts(plan: Plan, pool: Pool, arms: list[Arm], records: list[Record], spent
         shortened=_shortened(plan),
         carved_late=spent.carved_late,
         leaks_left=pool.leaks_left,
-        leak={**pool.leaked, "held back for validation": pool.held_back},
+        leak=dict(pool.leaked),
         class_shift=float(np.abs(shares["raw"] - shares["curated"]).sum() / 2),
         classes=[
             ClassShare(
@@ -140,7 +140,7 @@ def _facts(plan: Plan, pool: Pool, arms: list[Arm], records: list[Record], spent
         ]
         if len(pool.labels) > 1
         else [],
-        rows={**plan.rows, "skipped": pool.skipped},
+        rows={**plan.rows, "skipped": pool.skipped, "held_back": pool.held_back},
         versions=_versions(),
         synthetic=spent.synthetic,
         notes=spent.notes,

@@ -249,7 +249,7 @@ def _plan(
         tests=pool.tests,
         seeds=list(range(asked.seeds)),
         shares=[0.5**k for k in range(1, asked.sizes)] if full else [],
-        rates=[] if one_pass or train or not full else list(asked.rates),
+        rates=[] if one_pass or train or not full else [r for r in asked.rates if r != 1],
         budgets=[] if one_pass or not full or asked.sizes == 0 else list(BUDGETS),
         steps=0 if one_pass else steps,
         steps_asked=asked.steps,

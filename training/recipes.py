@@ -55,7 +55,7 @@ class Recipe(BaseModel):
     shift: int = 0
     """Pixels by which training images are shifted at random."""
     flip: bool = False
-    """Mirror training images at random."""
+    """Mirror training images at random; grey ones never."""
     side: int = 32
     """Pixels of an image's side, at most; larger ones are made smaller."""
     encoder: str = ""
@@ -94,8 +94,8 @@ RECIPES: dict[Model, Recipe] = {
         clip=1.0, dropout=0.5, batch=32, passes=6, least_steps=1_000, most_steps=4_000,
     ),
     "transformer": Recipe(
-        model="transformer", width=64, depth=2, context=128, optimizer="adamw", rate=2e-3,
-        weight_decay=0.01, clip=1.0, dropout=0.2,
+        model="transformer", width=64, depth=1, context=128, optimizer="adamw", rate=2e-3,
+        weight_decay=0.01, clip=1.0, dropout=0.4,
         batch=32, passes=6, least_steps=1_000, most_steps=4_000,
     ),
     "pretrained": Recipe(
@@ -112,7 +112,7 @@ RECIPES: dict[Model, Recipe] = {
         batch=32, passes=4, least_steps=200, most_steps=1_000,
     ),
     "cnn": Recipe(
-        model="cnn", width=16, rate=0.05, momentum=0.9, weight_decay=5e-4, shift=2,
+        model="cnn", width=16, rate=0.05, momentum=0.9, weight_decay=5e-4, shift=2, flip=True,
         batch=64, passes=12, least_steps=400, most_steps=2_000,
     ),
     # Order 7 fits any bytes; on raw text of four kinds, 0.1 to 8 MB, it is at most 0.08 bits per

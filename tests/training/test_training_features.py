@@ -84,6 +84,15 @@ def test_augmented_images_are_windows_of_the_reflected_one():
         assert mirrored.any() == flip
 
 
+@pytest.mark.parametrize(("channels", "mirrored"), [(1, False), (3, True)])
+def test_only_colour_images_are_mirrored(tmp_path, channels, mirrored):
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    np.save(tmp_path / "pixels.npy", np.tile(pixels, (50, channels, 1, 1)))
+    recipe = RECIPES["cnn"].model_copy(update={"flip": True, "shift": 0})
+    (read,) = inputs(tmp_path, recipe)(np.arange(50), np.random.default_rng(0))
+    assert bool((read[:, 0, 0, 0] > read[:, 0, 0, -1]).any()) == mirrored
+
+
 def test_unshifted_images_stay_as_they_are():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 1, 8, 8), dtype=np.uint8)
     assert (augment(pixels, np.random.default_rng(1), shift=0, flip=False) == pixels).all()
