@@ -7,7 +7,7 @@
 Checks run one after the other on one thread; a claim whose data is not there says so and what it
 needs. `--only` keeps the other rows as they were stored. Without `--vectors` the CIFAR-10N pictures
 are encoded first (some 500 CPU-s, kept for the next time; not counted below). All checks together
-take some 10 minutes of CPU, `--quick` some seconds: it tests the plumbing, and its figures mean
+take some 7 minutes of CPU, `--quick` some seconds: it tests the plumbing, and its figures mean
 nothing. Writes benchmarks/results/validation.json and docs/validation.md.
 """
 

@@ -1,4 +1,4 @@
-"""README.md says of the evidence what its files say; tests/test_readme.py checks that it is fresh."""
+"""What README.md says of the evidence is what its files say."""
 
 import shown
 
@@ -15,7 +15,9 @@ def test_every_row_of_the_table_is_in_its_file():
         assert shown.TITLES[name] in line
         assert f"{metric.value(means['raw'])} → {metric.value(means['curated'])}" in line
         assert metric.span(evidence["ci95"]) in line
-        assert all(f"`{step['step'].partition('.')[2]}`" in line for step in evidence["attribution"])
+        assert all(
+            f"`{step['step'].partition('.')[2]}`" in line for step in evidence["attribution"]
+        )
 
 
 def test_every_evidence_says_how_it_was_made():

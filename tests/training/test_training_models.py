@@ -142,3 +142,16 @@ def test_language_models_are_no_classifiers(tmp_path):
 def test_every_classifier_has_a_recipe():
     assert set(CLASSIFIERS) <= set(RECIPES)
     assert all(RECIPES[model].model == model for model in CLASSIFIERS)
+
+
+def test_gram_dropout_leaves_out_a_share_when_training_alone(tmp_path):
+    recipe = RECIPES["linear"].model_copy(update={"dropout": 0.5})
+    texts = pa.array([" ".join(f"w{n}" for n in range(300))] * 4, pa.large_string())
+    text_features(texts, recipe).save(tmp_path)
+    read = inputs(tmp_path, recipe)
+    rows = np.arange(4)
+    *_, trained = read(rows, np.random.default_rng(0))
+    *_, tested = read(rows, None)
+    assert 0.4 < (trained == 0).float().mean() < 0.6
+    assert (tested > 0).all()
+    assert trained.sum().item() == pytest.approx(tested.sum().item(), rel=0.1)

@@ -10,7 +10,7 @@ from tiny_datasets import run_texts
 
 import training
 from training.compare import compare_scores
-from training.proof import SKIPPABLE
+from training.design import SKIPPABLE
 from training.recipes import RECIPES
 from training.result import Result
 from training.verdict import sentence

@@ -31,12 +31,16 @@ class Inputs(Protocol):
 
 
 class Bags:
-    """Bags of gram buckets, each weighted by 1/√length so that long texts do not dominate."""
+    """Bags of gram buckets, each weighted by 1/√length so that long texts do not dominate.
+
+    To train on, a share of the grams is left out at random, if the recipe says so.
+    """
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.grams = np.load(folder / "grams.npy", mmap_mode="r")
         self.offsets = np.load(folder / "offsets.npy", mmap_mode="r")
         self.channels = recipe.width
+        self.dropout = recipe.dropout
 
     def __call__(self, rows: IntArray, rng: np.random.Generator | None) -> tuple[torch.Tensor, ...]:
         """Return (buckets, start of each bag, weights) as `nn.EmbeddingBag` takes them."""
@@ -44,6 +48,9 @@ class Bags:
         starts = np.cumsum(lengths) - lengths
         where = np.repeat(self.offsets[rows] - starts, lengths) + np.arange(lengths.sum())
         weights = np.repeat((1 / np.sqrt(lengths)).astype(np.float32), lengths)
+        if rng is not None and self.dropout:
+            kept = rng.random(len(weights), dtype=np.float32) >= self.dropout
+            weights = weights * kept / np.float32(1 - self.dropout)
         return (
             torch.from_numpy(self.grams[where]),
             torch.from_numpy(starts.astype(np.int32)),
