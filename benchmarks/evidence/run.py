@@ -121,6 +121,13 @@ def commit() -> str:
     return (found.stdout.strip() or "unknown") + ("+changes" if changed.stdout else "")
 
 
+def vectors_made(work: Path) -> dict[str, Any]:
+    """Return what the vectors cost that came with the pictures: the curator's cost, too."""
+    path = work / "out" / "cifar10n-pictures" / "_curate" / "manifest.json"
+    made = json.loads(path.read_bytes())
+    return {"seconds": made["seconds"], "external_data": made["external_data"]}
+
+
 def label_noise(train: pa.Table, ledger: pa.Table) -> dict[str, float]:
     """Return how many labels are wrong before and after, and how well `drop_label_errors` tells.
 
@@ -167,6 +174,8 @@ def make(name: str, work: Path, data: Path, extra: list[str]) -> Path:
         "machine": machine(),
         **slim(result, manifest),
     }
+    if experiment.recipe == "cifar10n":
+        evidence["vectors"] = vectors_made(work)
     read = Path(experiment.change.get("read.path", "train.parquet")).name
     train = pq.read_table(prepared / read)
     if "true_label" in train.column_names:

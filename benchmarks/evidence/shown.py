@@ -49,12 +49,14 @@ def table() -> str:
             f"| {means['raw']} → {means['curated']} ({gap}) | {means.get('random@n', '–')} "
             f"| {means.get('oracle', '–')} | {_verdict(found)} | {'; '.join(_steps(found))} |"
         )
+    vectors = stored()["cifar10n-worse"]["vectors"]
     seeds = sorted({found["seeds"] for found in stored().values()})
     lines += [
         "",
         f"Accuracy, or bits per byte for `packages` (fewer are better); {seeds[0]} to {seeds[-1]} "
         "seeds, intervals over seeds and test rows. CIFAR-10N: frozen EfficientNet-Lite0 features "
-        "and a linear model, tested on true labels. Made by `python benchmarks/evidence/run.py "
+        "and a linear model, tested on true labels; making the vectors took another "
+        f"{vectors['seconds']:.0f} s ({vectors['external_data']}). Made by `python benchmarks/evidence/run.py "
         "NAME --work FOLDER`; each file in [benchmarks/evidence](benchmarks/evidence/README.md) "
         "holds machine, commit, plan hash, all arms, learning curves and conditions.",
     ]
