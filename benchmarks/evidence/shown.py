@@ -56,8 +56,9 @@ def table() -> str:
         f"Accuracy, or bits per byte for `packages` (fewer are better); {seeds[0]} to {seeds[-1]} "
         "seeds, intervals over seeds and test rows. CIFAR-10N: frozen EfficientNet-Lite0 features "
         "and a linear model, tested on true labels; making the vectors took another "
-        f"{vectors['seconds']:.0f} s ({vectors['external_data']}). Made by `python benchmarks/evidence/run.py "
-        "NAME --work FOLDER`; each file in [benchmarks/evidence](benchmarks/evidence/README.md) "
+        f"{vectors['seconds']:.0f} s ({vectors['external_data']}). Made by "
+        "`python benchmarks/evidence/run.py NAME --work FOLDER`; each file in "
+        "[benchmarks/evidence](benchmarks/evidence/README.md) "
         "holds machine, commit, plan hash, all arms, learning curves and conditions.",
     ]
     return "\n".join(lines)
