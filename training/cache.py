@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from training.arms import Sources
 from training.bench import Setup
 from training.language import save_documents
 from training.plan import Plan, write_json
-from training.pool.data import IntArray, Pool, features_of
+from training.pool.data import Pool, features_of
 
 KINDS = {"": "main", "warm": "warm"}
 """Folder of the features of each recipe; the augmented arms read those of the main one."""
@@ -45,8 +41,6 @@ def write_cache(
         folder.mkdir(exist_ok=True)
         features = pool.features if not name else features_of(pool.distinct, plan.task, recipe)
         features.save(folder)
-        if "pixels" in features.arrays:
-            np.save(folder / "scale.npy", scale(features.arrays["pixels"], pool.rows["raw"].x))
     setup = Setup(
         plan_hash=plan.hash,
         task=plan.task,
@@ -60,17 +54,3 @@ def write_cache(
     fields = asdict(setup)
     fields["recipes"] = {name: recipe.model_dump() for name, recipe in plan.recipes.items()}
     write_json(cache / "setup.json", fields)
-
-
-def scale(pixels: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[np.float32]:
-    """Return mean and deviation (1 or more) of each channel over `rows`, shape (2, C, 1, 1).
-
-    From exact sums of each picture, so that no float copy of the pixels is made.
-    """
-    times = np.bincount(rows, minlength=len(pixels))
-    sums = times @ np.einsum("nchw->nc", pixels, dtype=np.int64)
-    squares = times @ np.einsum("nchw,nchw->nc", pixels, pixels, dtype=np.int64)
-    count = len(rows) * pixels.shape[2] * pixels.shape[3]
-    mean = sums / count
-    deviation = np.maximum(np.sqrt(np.maximum(squares / count - mean**2, 0)), 1.0)
-    return np.stack([mean, deviation]).astype(np.float32)[:, :, None, None]

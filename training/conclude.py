@@ -20,6 +20,7 @@ from training.page.model_card import write_model_card
 from training.page.report import write_report
 from training.plan import FULL, Plan, write_json
 from training.pool.data import Pool
+from training.pool.pretrained import outside_data
 from training.result import ClassShare, Facts, Result
 from training.runs import Record
 from training.scaling import Runs, compute_curve, conditions_of, learning_curve
@@ -198,6 +199,7 @@ def _cost(runs: Runs, manifest: dict[str, Any], started: float) -> dict[str, Any
             for field in ("seconds", "flops", "bytes_read", "joules")
             if all(run.get(field) is not None for run in of)
         }
+    outside = [outside_data(recipe) for recipe in runs.plan.recipes.values()]
     return {
         "prove_seconds": round(time.perf_counter() - started, 2),
         "train_seconds": round(sum(run.get("seconds", 0) for run in runs.records.values()), 2),
@@ -206,6 +208,8 @@ def _cost(runs: Runs, manifest: dict[str, Any], started: float) -> dict[str, Any
         "curate_seconds": manifest.get("seconds"),
         "curate_rows": manifest.get("rows"),
         "external_data": manifest.get("external_data", "none declared") if manifest else None,
+        "model_data": "; ".join(filter(None, map(outside_data, runs.plan.recipes.values())))
+        or "none",
     }
 
 

@@ -94,7 +94,7 @@ RECIPES: dict[Model, Recipe] = {
         clip=1.0, dropout=0.5, batch=32, passes=6, least_steps=1_000, most_steps=4_000,
     ),
     "transformer": Recipe(
-        model="transformer", width=64, depth=1, context=128, optimizer="adamw", rate=2e-3,
+        model="transformer", width=64, depth=1, context=128, optimizer="adamw", rate=2.5e-3,
         weight_decay=0.01, clip=1.0, dropout=0.4,
         batch=32, passes=6, least_steps=1_000, most_steps=4_000,
     ),
@@ -157,5 +157,6 @@ def recipe_for(task: Task, profile: Profile, model: str | None, change: dict[str
     if profile == "smoke":
         change = {"least_steps": 50, "most_steps": 50} | change
     if profile == "gpu":
-        change = {"most_steps": 40_000} | change
+        wider = {"width": 64, "passes": 32} if chosen == "cnn" else {}
+        change = {"most_steps": 40_000} | wider | change
     return Recipe.model_validate(recipe.model_dump() | change)

