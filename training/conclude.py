@@ -208,8 +208,7 @@ def _cost(runs: Runs, manifest: dict[str, Any], started: float) -> dict[str, Any
         "curate_seconds": manifest.get("seconds"),
         "curate_rows": manifest.get("rows"),
         "external_data": manifest.get("external_data", "none declared") if manifest else None,
-        "model_data": "; ".join(filter(None, map(outside_data, runs.plan.recipes.values())))
-        or "none",
+        "model_data": "; ".join(seen for seen in outside if seen) or "none",
     }
 
 
