@@ -35,8 +35,8 @@ def table() -> str:
     """Return what each experiment found, a line each."""
     lines = [
         "| Real data, nothing planted | rows kept | raw → curated, same steps "
-        "| as many random rows | true labels | verdict | what the steps were worth |",
-        "|---|---|---|---|---|---|---|",
+        "| rows for raw's quality | as many random rows | true labels | verdict | what the steps were worth |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, found in stored().items():
         metric = metric_named(found["metric"])
@@ -46,7 +46,7 @@ def table() -> str:
         gap = f"{metric.gap(found['gap'])}, 95 % CI {metric.span(found['ci95'])}"
         lines.append(
             f"| {TITLES[name]} | {rows['kept']:,} of {rows['in']:,} "
-            f"| {means['raw']} → {means['curated']} ({gap}) | {means.get('random@n', '–')} "
+            f"| {means['raw']} → {means['curated']} ({gap}) | {_share(found)} | {means.get('random@n', '–')} "
             f"| {means.get('oracle', '–')} | {_verdict(found)} | {'; '.join(_steps(found))} |"
         )
     vectors = stored()["cifar10n-worse"]["vectors"]
@@ -69,12 +69,27 @@ def _verdict(found: Found) -> str:
     if found["verdict"] == "inconclusive" and found["ci95"][0] > 0:
         said = "not supported: " + found["refusals"][0].split(":")[0].rstrip(".").lower()
     metric = metric_named(found["metric"])
+    if said.startswith("equivalent"):
+        said = f"equivalent within ±{metric.gap(found['delta'], sign=False)}"
     for condition in found["conditions"]:
         if condition["kind"] == "test":
             gap = condition["gap"]
             said += f"; test `{condition['name']}`: {metric.bare(gap['gap'])} "
             said += f"({metric.span(gap['ci95'])})"
     return said
+
+
+def _share(found: Found) -> str:
+    """Return with which share of raw's rows curated has the quality of all of raw, if it has."""
+    multipliers = found["curve"]["multipliers"] if found["curve"] else []
+    for one in multipliers:
+        if one["name"] == "same quality" and one["censored"] is None:
+            ends = [
+                f"{100 * end:.0f}" if end is not None else "" for end in (one["low"], one["high"])
+            ]
+            said = f"{100 * one['value']:.0f} %"
+            return f"{said} ({ends[0]} to {ends[1]})" if all(ends) else f"{said} (from {ends[0]})"
+    return "–"
 
 
 def _steps(found: Found) -> Iterator[str]:
