@@ -37,7 +37,7 @@ def worth_of_steps(
     steps = list(dict.fromkeys(match[3] for match in matches if match))
     found = {step: _comparisons(tables, step, measure) for step in steps}
     deciding = {step: _deciding(kinds) for step, kinds in found.items()}
-    adjusted = dict(zip(steps, holm([value.p for value in deciding.values()]), strict=True))
+    adjusted = dict(zip(steps, holm([value.p_t for value in deciding.values()]), strict=True))
     return [
         _step(step, found[step], deciding[step], adjusted[step], delta, dropped.get(step), metric)
         for step in steps
@@ -81,7 +81,7 @@ def _step(
 ) -> StepWorth:
     verdict = _verdict(deciding, p, delta)
     net = found.get("without_net")
-    by_size = verdict == "earns its keep" and net is not None and net.mean <= 0
+    by_size = verdict == "earns its keep" and net is not None and net.interval()[0] <= 0
     verdict = "not shown to matter" if by_size else verdict
     kind = next(kind for kind, value in found.items() if value is deciding)
     how = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def write_cache(
 ) -> None:
     """Write everything a worker needs into `out`/cache."""
     cache = out / "cache"
-    cache.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(cache, ignore_errors=True)  # of a run that was interrupted, maybe of another plan
+    cache.mkdir(parents=True)
     sources.save(cache / "sources")
     held = {name: rows for name, rows in pool.rows.items() if name.startswith(("test", "valid"))}
     Sources(held, None, None).save(cache / "tests")

@@ -138,7 +138,7 @@ def _adjusted(found: dict[str, Estimate], controls: dict[str, Estimate]) -> dict
         for name in named
         if name not in ("curated − raw", "aa − raw") and not is_attribution(name)
     ]
-    adjusted = dict(zip(secondary, holm([named[name].p for name in secondary]), strict=True))
+    adjusted = dict(zip(secondary, holm([named[name].p_t for name in secondary]), strict=True))
     return {name: Gap.of(name, value, adjusted.get(name)) for name, value in named.items()}
 
 
@@ -162,6 +162,7 @@ def _checks(draft: _Draft, gaps: dict[str, Gap], conditions: Sequence[Condition]
             if arm in tables or arm in NEEDED_CONTROLS
         ),
         *guards.stable(gaps["curated − raw"], conditions, metric),
+        guards.copies(facts.untraced_edits),
         guards.carved(facts.carved_late),
         guards.trained(facts),
         guards.power(facts.mde_before, delta, metric),

@@ -26,6 +26,8 @@ from training.runs import Record
 from training.scaling import Runs, compute_curve, conditions_of, learning_curve
 from training.statistics.stats import FloatArray
 
+MOST_SEEN = 0.5
+"""Share of the test rows in raw from which on the test was hardly carved before curation."""
 MOST_CLASSES = 200
 """Classes whose shares the result lists."""
 
@@ -128,7 +130,8 @@ def _facts(plan: Plan, pool: Pool, arms: list[Arm], records: list[Record], spent
         mde_before=plan.mde_before,
         changed_plan=spent.changed,
         shortened=_shortened(plan),
-        carved_late=spent.carved_late,
+        carved_late=spent.carved_late or _seen_before(pool),
+        untraced_edits=pool.untraced_edits,
         leaks_left=pool.leaks_left,
         leak=dict(pool.leaked),
         class_shift=float(np.abs(shares["raw"] - shares["curated"]).sum() / 2),
@@ -162,6 +165,16 @@ def _luckless(plan: Plan, main: list[Record]) -> list[str]:
         "every seed gave the same score on raw: intervals are about the draw of test rows, not "
         "about the luck of training"
     ]
+
+
+def _seen_before(pool: Pool) -> str | None:
+    """Say so where most of the test stood in raw: then it wasn't carved off before curation."""
+    if pool.test_in_raw <= MOST_SEEN:
+        return None
+    return (
+        f"{100 * pool.test_in_raw:.0f} % of the test rows stood in raw too, so curation has seen "
+        "them; they were taken out of every arm."
+    )
 
 
 def _shortened(plan: Plan) -> str | None:

@@ -19,11 +19,16 @@ from training.statistics.stats import detectable_before
 SMALLEST = {"language_modelling": 0.01}
 """Smallest effect that matters by default: bits per byte; else a share, so one point."""
 EXTRA = ("augmented", "warm")
-SKIPPABLE = ("random@bytes", "scrambled", "rs2@n", "anti", "curated@epochs")
-AUGMENTED: dict[Task, dict[str, Any]] = {
-    "text_classification": {"dropout": 0.2},
-    "image_classification": {"shift": 4, "flip": True},
+SKIPPABLE = ("rs2@n", "anti")
+"""Control arms that no claim hangs on."""
+AUGMENTED: dict[str, dict[str, Any]] = {
+    "linear": {"dropout": 0.2},
+    "textcnn": {"dropout": 0.6},
+    "transformer": {"dropout": 0.5},
+    "cnn": {"shift": 4, "flip": True},
+    "finetune": {"shift": 4, "flip": True},
 }
+"""What stronger augmentation is, by model."""
 WARM: dict[Task, str] = {"text_classification": "pretrained", "image_classification": "features"}
 
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -95,8 +100,18 @@ class Asked:
         main = recipe_for(self.task, self.profile, self.model, self.options)
         found = {"": main}
         if "augmented" in self.also:
-            found["augmented"] = main.model_copy(update=AUGMENTED.get(self.task, {}))
-        if "warm" in self.also and self.task in WARM:
+            if main.model not in AUGMENTED or self.trainer:
+                raise ValueError(
+                    f"also: 'augmented' given; {self.trainer or main.model} has no augmentation to "
+                    f"strengthen; allowed with {', '.join(AUGMENTED)}"
+                )
+            found["augmented"] = main.model_copy(update=AUGMENTED[main.model])
+        if "warm" in self.also:
+            if self.task not in WARM or self.trainer:
+                raise ValueError(
+                    f"also: 'warm' given; no pretrained model stands ready for {self.task}"
+                    f"{' with a trainer of your own' if self.trainer else ''}; leave it out"
+                )
             found["warm"] = recipe_for(self.task, self.profile, WARM[self.task], {})
         for recipe in found.values() if self.trainer is None else ():
             self._check_recipe(recipe)
@@ -162,7 +177,9 @@ def design(asked: Asked, pool: Pool, recipes: dict[str, Recipe]) -> tuple[Plan, 
         tests=pool.tests,
         seeds=list(range(asked.seeds)),
         shares=[0.5**k for k in range(1, asked.sizes)] if full else [],
-        rates=[] if one_pass or own or not full else [r for r in asked.rates if r != 1],
+        rates=[]
+        if one_pass or own or not full
+        else [r for r in dict.fromkeys(asked.rates) if r != 1],
         budgets=[] if one_pass or not full or asked.sizes == 0 else list(BUDGETS),
         steps=0 if one_pass else steps,
         steps_asked=asked.steps,

@@ -52,7 +52,7 @@ def budget(facts: Facts) -> Guard:
     paired = [run for run in facts.runs if _compared(run)]
     if not paired:
         return _not_shown("budget", "No record of the runs shows that every arm saw as much.")
-    seen = [run["n_seen"] for run in paired]
+    seen = [run.get("n_allowed", run["n_seen"]) for run in paired]
     kinds = sorted({_machinery(run) for run in paired})
     even = max(seen) - min(seen) <= BUDGET_TOLERANCE * max(seen)
     counted = facts.task == "language_modelling" and not paired[0].get("steps")
@@ -210,6 +210,13 @@ def power(before: float | None, delta: float, metric: Metric) -> Guard | None:
         f"{metric.gap(delta, sign=False)}.",
         if_failed="exploratory",
     )
+
+
+def copies(remark: str | None) -> Guard | None:
+    """No changed copy of a test row can be left in curated that raw has lost."""
+    if remark is None:
+        return None
+    return Guard(name="changed copies", passed=False, detail=remark, if_failed="refuse")
 
 
 def carved(remark: str | None) -> Guard | None:

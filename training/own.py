@@ -7,6 +7,7 @@ import inspect
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,12 @@ Train = Callable[[Examples, int, Budget], Scores]
 such as 1 for a right answer and 0 for a wrong one; or such scores by name of the test set."""
 
 
-def name_of(train: Train) -> str:
+def name_of(train: Callable[..., Any]) -> str:
     """Return a name of a trainer that changes when its source does, as far as Python tells."""
+    if isinstance(train, partial):
+        inner = name_of(train.func)
+        given = hashlib.sha256(repr((train.args, sorted(train.keywords.items()))).encode())
+        return f"{inner} {given.hexdigest()[:12]}"
     name = getattr(train, "__qualname__", type(train).__name__)
     said = getattr(train, "says", "")
     try:
@@ -144,7 +149,7 @@ def sklearn_trainer(estimator: Any, read: Callable[[pa.Array], Any] | None = Non
             for name, test in budget.tests.items()
         }
 
-    train.says = repr(estimator)  # type: ignore[attr-defined]
+    train.says = repr(estimator) + (name_of(read) if read else "")  # type: ignore[attr-defined]
     train.__qualname__ = f"sklearn {type(estimator).__name__}"
     return train
 
@@ -172,5 +177,6 @@ def hf_trainer(make: Callable[[Any, int, int], Any]) -> Train:
             scores[name] = logits.argmax(axis=1) == test.codes(budget.names)
         return scores
 
+    train.says = name_of(make)  # type: ignore[attr-defined]
     train.__qualname__ = getattr(make, "__qualname__", type(make).__name__)
     return train

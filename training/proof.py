@@ -137,8 +137,8 @@ def prove(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     changed = write_plan(plan, folder)
+    keep = ["curated"] if compress and train is None else []
     if train is None:
-        keep = ["curated"] if compress else []
         examples = {name: examples_of(task, recipes[""], pool, name) for name in ("raw", "curated")}
         write_cache(pool, plan, sources, folder, examples=examples, keep=keep)
     crew = _own_crew(train, plan, pool, sources, folder) if train else _crew(plan, folder, workers)
@@ -147,6 +147,7 @@ def prove(
         folder,
         tests={name: len(pool.rows[name]) for name in plan.tests},
         crew=crew,
+        keep=keep,
         told=progress,
     )
     spent = Spent(

@@ -196,6 +196,8 @@ class Facts(Record):
     """That fewer steps were asked for than the recipe takes, if so."""
     carved_late: str | None = None
     """That the test rows were taken out of data that curation had seen, if so."""
+    untraced_edits: str | None = None
+    """That changed copies of test rows may be left in curated, if so."""
     leaks_left: int | None = None
     leak: dict[str, Any] = {}
     class_shift: float | None = None

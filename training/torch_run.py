@@ -23,6 +23,7 @@ from training.plan import Job
 from training.pool.data import Rows
 from training.pool.tokens import Documents, bpe_documents
 from training.recipes import Recipe
+from training.runs import weights_file
 
 if TYPE_CHECKING:
     from training.bench import Bench, Outcome
@@ -55,10 +56,11 @@ def torch_run(bench: Bench, arm: Arm, rows: Rows, recipe: Recipe, job: Job) -> O
     weights = learner.weights(bench.tests)
     if job.main and arm.name in bench.setup.keep and distributed.rank() == 0:
         state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-        torch.save(state, bench.out / "runs" / f"{job.name}.pt")
+        torch.save(state, weights_file(bench.out, bench.setup.plan_hash, job))
     facts = {
         "steps": fitted.steps,
         "n_seen": fitted.examples,
+        "n_allowed": bench.setup.steps_of(arm, job) * recipe.batch,
         "finite": fitted.finite,
         "stopped_early": fitted.stopped_early,
         "device": bench.device.type,
@@ -116,10 +118,10 @@ class Language:
 
     def __init__(self, bench: Bench, recipe: Recipe, arm: Arm) -> None:
         self.recipe = recipe
-        self.held = bench.tests["validation"]
+        self.bench = bench
         self.documents, self.vocabulary = load_documents(bench.cache, recipe)
         self.bytes = Documents.load(bench.cache, "bytes")
-        self.tokenizer = load_tokenizer(bench.cache)
+        self.tokenizer = load_tokenizer(bench.cache) if recipe.model == "gpt-bpe" else None
 
     def model(self) -> nn.Module:
         """Return a fresh model; the caller seeds torch first."""
@@ -137,8 +139,9 @@ class Language:
 
     def validation(self, model: nn.Module) -> float:
         """Return bits per byte of the validation rows."""
-        lengths = clipped(self.bytes, self.held).lengths()
-        return -float(np.average(self.score(model, self.held)[0], weights=lengths))
+        held = self.bench.tests["validation"]
+        lengths = clipped(self.bytes, held).lengths()
+        return -float(np.average(self.score(model, held)[0], weights=lengths))
 
     def score(self, model: nn.Module, test: Rows) -> tuple[Any, None]:
         """Return minus the bits per byte of each test document."""

@@ -35,7 +35,8 @@ def table() -> str:
     """Return what each experiment found, a line each."""
     lines = [
         "| Real data, nothing planted | rows kept | raw → curated, same steps "
-        "| rows for raw's quality | as many random rows | true labels | verdict | what the steps were worth |",
+        "| rows for raw's quality | as many random rows | true labels | verdict "
+        "| what the steps were worth |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, found in stored().items():
@@ -46,7 +47,8 @@ def table() -> str:
         gap = f"{metric.gap(found['gap'])}, 95 % CI {metric.span(found['ci95'])}"
         lines.append(
             f"| {TITLES[name]} | {rows['kept']:,} of {rows['in']:,} "
-            f"| {means['raw']} → {means['curated']} ({gap}) | {_share(found)} | {means.get('random@n', '–')} "
+            f"| {means['raw']} → {means['curated']} ({gap}) | {_share(found)} "
+            f"| {means.get('random@n', '–')} "
             f"| {means.get('oracle', '–')} | {_verdict(found)} | {'; '.join(_steps(found))} |"
         )
     vectors = stored()["cifar10n-worse"]["vectors"]

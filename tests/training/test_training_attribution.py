@@ -65,3 +65,9 @@ def test_many_steps_are_adjusted_together():
 
 def test_without_attribution_arms_there_is_none():
     assert worth_of_steps(tables(**BASE), 0.01, {}, ACCURACY) == []
+
+
+def test_six_seeds_can_tell_two_steps():
+    arms = {f"without:{n}.x": 0.74 for n in range(2)}
+    found = worth_of_steps(tables(seeds=6, **BASE, **arms), 0.01, {}, ACCURACY)
+    assert {step.verdict for step in found} == {"earns its keep"}

@@ -338,3 +338,17 @@ def test_metrics_are_written_plainly():
     assert BITS.value(-2.5) == "2.500"
     assert BITS.gap(0.1) == "+0.100 bits per byte saved"
     assert metric_named("F1").gap(0.02) == "+0.0200 of F1"
+
+
+def test_copies_that_cannot_be_traced_refuse():
+    result = compared(facts=Facts(untraced_edits="Curated may hold changed copies."))
+    assert not result.supported
+    assert "Curated may hold changed copies." in result.refusals
+
+
+def test_stopping_early_is_no_other_budget():
+    runs = [
+        {"arm": arm, "seed": 0, "n_seen": seen, "n_allowed": 100, "device": "cpu", "torch": "2"}
+        for arm, seen in (("raw", 100), ("curated", 60))
+    ]
+    assert guard(compared(facts=Facts(runs=runs)), "budget").passed

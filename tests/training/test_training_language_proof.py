@@ -78,15 +78,9 @@ def test_a_gpt_on_bytes_learns_and_is_compared(prose, tmp_path):
         options=options,
         steps=60,
         rates=(),
-        skip=("random@bytes", "scrambled", "rs2@n", "anti", "curated@epochs"),
+        skip=("rs2@n", "anti"),
     )
     assert isinstance(found, Result)
     assert found.gap > 0.1
-    assert {arm.name for arm in found.arms} == {
-        "raw",
-        "curated",
-        "random@n",
-        "random@n,class",
-        "aa",
-    }
+    assert {"raw", "curated", "random@n", "aa"} <= {arm.name for arm in found.arms}
     assert all(arm.mean > -8 for arm in found.arms)

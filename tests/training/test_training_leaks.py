@@ -136,3 +136,50 @@ def test_copies_that_curate_made_of_leaking_rows_leave(tmp_path):
     assert found.leaked == {"raw": 6, "curated": 18}
     assert len(found.rows["curated"]) == 3 * 54
     assert not np.isin(keys_of(copies), found.features.keys[found.rows["curated"].x]).any()
+
+
+def many(prefix, rows):
+    """Rows of distinct words, so that rows of another number have nothing in common."""
+    return {
+        "text": [f"{prefix} " + " ".join(f"w{row}x{n}" for n in range(8)) for row in rows],
+        "label": ["xy"[row % 2] for row in rows],
+    }
+
+
+def test_ids_that_stand_for_other_rows_are_not_trusted(tmp_path):
+    raw = {**many("", range(100)), "_id": [f"f#{i}" for i in range(100)]}
+    curated = {**many("", range(40, 100)), "_id": [f"f#{i}" for i in range(60)]}
+    found = pool(write(tmp_path, raw, curated))
+    assert found.copies is not None
+    assert list(np.flatnonzero(found.copies == 0)) == list(range(40))
+
+
+def test_edited_rows_of_the_same_id_are_still_traced(tmp_path):
+    raw = {**many("<br> menu", range(100)), "_id": [f"f#{i}" for i in range(100)]}
+    curated = {**many("", range(40, 100)), "_id": [f"f#{i}" for i in range(40, 100)]}
+    found = pool(write(tmp_path, raw, curated))
+    assert list(np.flatnonzero(found.copies)) == list(range(40, 100))
+
+
+def test_repeated_ids_are_forgotten_everywhere(tmp_path):
+    raw = {**many("", range(100)), "id": [f"{i % 10}" for i in range(100)]}
+    raw["text"][0] = TEST["text"][0]
+    curated = {**many("", range(1, 60)), "id": [f"{i % 10}" for i in range(1, 60)]}
+    found = pool(write(tmp_path, raw, curated))
+    assert found.leaked == {"raw": 1, "curated": 0}
+    assert len(found.rows["curated"]) == 59
+
+
+def test_edits_that_cannot_be_traced_may_hide_test_rows(tmp_path):
+    raw = many("", range(100))
+    raw["text"][:2] = TEST["text"]
+    curated = many("edited", range(60))
+    found = pool(write(tmp_path, raw, curated))
+    assert found.untraced_edits.startswith("Curated may hold changed copies of the 2 test rows")
+    assert pool(write(tmp_path, raw, many("", range(2, 60)))).untraced_edits is None
+
+
+def test_other_case_is_other_data(tmp_path):
+    first = pool(write(tmp_path)).hashes["curated"]
+    shouted = {**CURATED, "text": [text.upper() for text in CURATED["text"]]}
+    assert pool(write(tmp_path, curated=shouted)).hashes["curated"] != first

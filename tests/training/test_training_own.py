@@ -73,7 +73,7 @@ def test_a_trainer_in_the_style_of_hugging_face_joins(texts, tmp_path):
 
     found = run_texts(texts, "clean", tmp_path, train=hf_trainer(make))
     assert found.verdict == "better"
-    assert len(set(budgets)) == 1
+    assert sorted(set(budgets)) == [8550, 15360]  # curated at equal epochs sees fewer
     assert found.plan_hash
 
 

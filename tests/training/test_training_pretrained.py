@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from training.pool import pretrained
+from training.pool.content_keys import content_keys
 from training.pool.features import image_features, text_features
 from training.pool.pretrained import (
     kept_vectors,
@@ -104,7 +105,7 @@ def fake(monkeypatch):
         asked.append(found)
         vectors = np.zeros((len(found), pretrained.DIMENSIONS[encoder]), np.float16)
         vectors[:, 0] = [len(content) for content in found]
-        pretrained.keep(folder, pretrained.content_keys(contents), vectors)
+        pretrained.keep(folder, content_keys(contents), vectors)
 
     monkeypatch.setattr(pretrained, "_encode_apart", encode)
     monkeypatch.setattr(pretrained.importlib.util, "find_spec", lambda name: True)
@@ -189,6 +190,4 @@ def test_lite0_knows_a_flower_and_a_roof(cache):
     bell_cote_monastery_palace, daisy = (442, 663, 698), 985
     assert logits[0].argmax() in bell_cote_monastery_palace
     assert logits[1].argmax() == daisy
-    assert look_up(next(cache.iterdir()), pretrained.content_keys(contents(*payloads)), 1280)[
-        1
-    ].all()
+    assert look_up(next(cache.iterdir()), content_keys(contents(*payloads)), 1280)[1].all()

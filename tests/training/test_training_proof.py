@@ -117,7 +117,7 @@ def test_what_libraries_print_is_not_taken_for_an_answer(texts, tmp_path, monkey
     (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(banner))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     found = run_texts(texts, "clean", tmp_path / "out", steps=5, workers=1)
-    assert len(found.runs) == 3 * 5
+    assert len(found.runs) == 3 * 8
     assert "Welcome to torch" in capfd.readouterr().err
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from training.arms import arm_named
-from training.plan import Plan, write_json
-from training.runs import worker_environment
+from training.plan import Job, Plan, write_json
+from training.runs import weights_file, worker_environment
 
 ARM = "curated"
 MOST_SEEDS = 3
@@ -63,7 +63,8 @@ def main(out: Path) -> None:
     models = []
     for seed in seeds:
         model = learner.model().to(bench.device)
-        state = torch.load(out / "runs" / f"{ARM}-{seed}.pt", weights_only=True)
+        file = weights_file(out, bench.setup.plan_hash, Job(ARM, seed))
+        state = torch.load(file, weights_only=True)
         model.load_state_dict(state)
         models.append(model)
     trained = Trained(

@@ -18,3 +18,9 @@ def text_keys(texts: pa.Array) -> KeyArray:
 def string_keys(strings: list[str]) -> KeyArray:
     """Return the xxh3 hash of each string, shape (len(strings),)."""
     return np.array([xxhash.xxh3_64_intdigest(string.encode()) for string in strings], np.uint64)
+
+
+def content_keys(contents: pa.Array) -> KeyArray:
+    """Return a key of the exact bytes of each text or encoded image."""
+    stored = contents.cast(pa.large_binary())
+    return np.array([xxhash.xxh3_64_intdigest(one) for one in stored.to_pylist()], np.uint64)

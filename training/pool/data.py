@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from training.pool.content_keys import text_keys
+from training.pool.content_keys import content_keys, text_keys
 from training.pool.features import Features, image_features, text_features
 from training.pool.leaks import BoolArray, count_leaks, find_leaks, trust_ids
 from training.pool.shards import HELD, Split, read_splits
@@ -24,8 +24,10 @@ IntArray = npt.NDArray[np.int64]
 HELD_BACK = 0.05
 """Share of raw that no arm trains on: the estimate shown while runs go on is made on it."""
 MOST_HELD_BACK = 1_000
+MOST_EDITED = 0.01
+"""Share of curated contents that raw lacks, from which on untraced copies are to be feared."""
 LEAST_TO_HOLD_BACK = 200
-"""Raw rows below which nothing is held back, and no estimate is shown."""
+"""Distinct raw contents below which nothing is held back, and no estimate is shown."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,10 @@ class Pool:
     leaks_left: int
     """Train rows that still stand in a test set, counted again after removal."""
     held_back: int
+    untraced_edits: str | None
+    """That curated may hold changed copies of test rows that raw has lost, if so."""
+    test_in_raw: float
+    """Share of the test rows that stood in raw."""
     remarks: tuple[str, ...]
     sizes: IntArray | None = field(repr=False)
     """Bytes of each distinct text; None for images."""
@@ -112,11 +118,12 @@ def load_pool(places: Places, task: Task, recipe: Recipe) -> Pool:
     named = [pc.unique(split.labels).to_pylist() for split in splits.values()]
     labels = sorted({name for names in named for name in names})
     skipped = {role: dict(split.skipped) for role, split in splits.items()}
+    exact = content_keys(distinct)
     y, hashes = {}, {}
     for role, split in splits.items():
         found = pc.index_in(split.labels, pa.array(labels, pa.large_string())).to_numpy()
         y[role] = found.astype(np.int64)
-        hashes[role] = _content_hash(features, x[role], y[role], labels)
+        hashes[role] = _content_hash(split, exact[x[role]])
         unreadable = int((~features.readable[x[role]]).sum())
         if unreadable:
             skipped[role]["unreadable image"] = unreadable
@@ -134,6 +141,15 @@ def load_pool(places: Places, task: Task, recipe: Recipe) -> Pool:
                 f"({_why(skipped.get(role, {}), leaks.get(role))}); at least 2 are needed"
             )
     remarks = _label_remarks(rows, labels) if task != "language_modelling" else ()
+    known = np.unique(features.keys[x["raw"]])
+    edited = float((~np.isin(features.keys[x["curated"]], known)).mean())
+    untraced_edits = None
+    if untraceable and leaks["raw"].any() and edited > MOST_EDITED:
+        untraced_edits = (
+            f"Curated may hold changed copies of the {int(leaks['raw'].sum()):,} test rows that "
+            f"were taken out of raw: {100 * edited:.0f} % of its contents are not in raw, and "
+            f"{untraceable}."
+        )
     if untraceable and leaks["raw"].any():
         remarks += (
             f"changed copies of rows that stand in test were not looked for: {untraceable}",
@@ -151,6 +167,8 @@ def load_pool(places: Places, task: Task, recipe: Recipe) -> Pool:
         leaked={role: int(found.sum()) for role, found in leaks.items() if role not in tests},
         leaks_left=leaks_left,
         held_back=held,
+        untraced_edits=untraced_edits,
+        test_in_raw=float(np.isin(features.keys[x["test"]], known).mean()),
         remarks=remarks,
         sizes=_bytes(distinct) if wants_text else None,
     )
@@ -175,10 +193,12 @@ def _hold_back(
     """Add the validation rows where none were given; take them out of every train set."""
     if "validation" not in splits:
         raw = np.flatnonzero(kept["raw"])
-        if len(raw) < LEAST_TO_HOLD_BACK:
+        if len(np.unique(x["raw"][raw])) < LEAST_TO_HOLD_BACK:
             return 0
         wanted = min(HELD_BACK, MOST_HELD_BACK / max(len(raw), 1))
         chosen = raw[_lot(features.keys[x["raw"][raw]]) < wanted]
+        if not 2 <= len(chosen) <= len(raw) // 2:
+            return 0
         splits["validation"] = splits["raw"].take(chosen)
         x["validation"], y["validation"] = x["raw"][chosen], y["raw"][chosen]
         kept["validation"] = np.ones(len(chosen), dtype=np.bool_)
@@ -217,11 +237,11 @@ def _distinct(
     return every.dictionary, dict(zip(splits, np.split(codes, ends[:-1]), strict=True))
 
 
-def _content_hash(features: Features, x: IntArray, y: IntArray, labels: list[str]) -> str:
-    """Hash the rows' normalised contents and label names, in order."""
-    digest = hashlib.sha256("\0".join(labels).encode())
-    digest.update(features.keys[x].tobytes())
-    digest.update(y.astype("<i8").tobytes())
+def _content_hash(split: Split, exact: npt.NDArray[np.uint64]) -> str:
+    """Hash the rows' exact contents, label names, ids and parents, in order."""
+    digest = hashlib.sha256(exact.tobytes())
+    for column in (split.labels, split.ids, split.parents):
+        digest.update(content_keys(pc.fill_null(column, "")).tobytes())
     return digest.hexdigest()
 
 

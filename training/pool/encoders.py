@@ -15,8 +15,9 @@ import torch
 from torch.nn import functional
 
 from training.nets.imagenets import load_lite0
+from training.pool.content_keys import content_keys
 from training.pool.pictures import decode
-from training.pool.pretrained import content_keys, keep
+from training.pool.pretrained import keep
 
 BATCH = 32
 Encode = Callable[[list[bytes]], npt.NDArray[np.float32]]

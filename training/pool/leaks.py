@@ -16,6 +16,8 @@ from training.pool.shards import ID, Split
 BoolArray = npt.NDArray[np.bool_]
 Codes = dict[str, npt.NDArray[np.int64]]
 Splits = dict[str, Split]
+COMPARED = 200
+"""Rows of the same id that are looked at to tell whether ids mean something."""
 
 
 def find_leaks(
@@ -74,10 +76,55 @@ def trust_ids(splits: dict[str, Split]) -> tuple[dict[str, Split], str | None]:
     if missing:
         return splits, f"{' and '.join(missing)} without row ids"
     if raw.id_column != ID and pc.count_distinct(known).as_py() < len(known):
-        nothing = pa.nulls(len(raw), pa.string())
-        return {**splits, "raw": replace(raw, ids=nothing)}, f"raw repeats its {raw.id_column!r}"
+        return _without_ids(splits, raw.id_column), f"raw repeats its {raw.id_column!r}"
     shared = pc.or_(*(pc.is_in(ids, value_set=known) for ids in (curated.ids, curated.parents)))
-    return splits, None if pc.any(shared).as_py() else "raw and curated share no row id"
+    if not pc.any(shared).as_py():
+        return splits, "raw and curated share no row id"
+    if not _same_rows(raw, curated):
+        reason = "the same row ids stand for other rows in raw than in curated"
+        return _without_ids(splits, None), reason
+    return splits, None
+
+
+def _without_ids(splits: Splits, column: str | None) -> Splits:
+    """Forget the ids of every dataset, or of those that have them in `column`."""
+    return {
+        role: replace(
+            split,
+            ids=pa.nulls(len(split), pa.string()),
+            parents=pa.nulls(len(split), pa.string()),
+        )
+        if column in (None, split.id_column)
+        else split
+        for role, split in splits.items()
+    }
+
+
+def _same_rows(raw: Split, curated: Split) -> bool:
+    """Tell whether rows that share an id are, by a sample of them, the same rows, edited or not.
+
+    Numbers that two tools gave their rows coincide without meaning. A text is the same if half of
+    its words are; of images, one in twenty must have the same bytes.
+    """
+    where = pc.index_in(curated.ids, value_set=raw.ids)
+    ours = np.flatnonzero(_flags(pc.is_valid(where)))[:: max(1, len(curated) // COMPARED)]
+    if not len(ours):
+        return True
+    theirs = where.take(pa.array(ours))
+    pairs = zip(
+        curated.content.take(pa.array(ours)).to_pylist(),
+        raw.content.take(theirs).to_pylist(),
+        strict=True,
+    )
+    if pa.types.is_large_binary(raw.content.type):
+        return float(np.mean([one == other for one, other in pairs])) >= 0.05
+    return float(np.mean([_overlap(one, other) >= 0.5 for one, other in pairs])) >= 0.5
+
+
+def _overlap(one: str, other: str) -> float:
+    """Return the share of the words of the shorter text that stand in the other."""
+    words, others = set(one.casefold().split()), set(other.casefold().split())
+    return len(words & others) / max(min(len(words), len(others)), 1)
 
 
 def _by_key(

@@ -17,6 +17,7 @@ import pyarrow as pa
 import xxhash
 from scipy import sparse
 
+from training.pool.content_keys import content_keys
 from training.recipes import Recipe
 
 Vectors = npt.NDArray[np.float16]
@@ -164,11 +165,6 @@ def cache_folder() -> Path:
     given = os.environ.get("CURATE_CACHE")
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(given) if given else Path(home) / "curate-proof"
-
-
-def content_keys(contents: pa.Array) -> Keys:
-    """Return a hash of the exact bytes of each content."""
-    return np.array([xxhash.xxh3_64_intdigest(one) for one in contents.to_pylist()], np.uint64)
 
 
 def look_up(folder: Path, keys: Keys, dimensions: int) -> tuple[Vectors, npt.NDArray[np.bool_]]:
