@@ -130,12 +130,19 @@ def figure() -> str:
         f'<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="{TOP - 14}" y2="{height - 30}" '
         'stroke="#1c2024"/>',
     ]
-    for at, (label, colour, radius) in enumerate(MARKS.values()):
-        parts.append(f'<circle cx="{LEFT + 6 + 180 * at}" cy="20" r="{radius}" fill="{colour}"/>')
-        parts.append(_text(LEFT + 18 + 180 * at, 24, label, "#1c2024"))
+    for at, (label, colour, radius) in zip((12, 150, 390), MARKS.values(), strict=True):
+        parts.append(f'<circle cx="{at + 6}" cy="20" r="{radius}" fill="{colour}"/>')
+        parts.append(_text(at + 18, 24, label, "#1c2024"))
+    parts.append(_text(560, 24, "points of accuracy, 95 % intervals", "#667079"))
     step = next(size for size in (1, 2, 5, 10, 20) if (high - low) / size <= 9)
     parts += [
-        _text(x(tick), height - 12, f"{tick:+d}".replace("-", "−"), "#667079", middle=True)
+        _text(
+            x(tick),
+            height - 12,
+            f"{tick:+d}".replace("-", "−").replace("+0", "0"),
+            "#667079",
+            middle=True,
+        )
         for tick in range(int(low // step) * step, int(high) + step, step)
         if low <= tick <= high
     ]
