@@ -43,7 +43,8 @@ def test_work_of_another_cut_of_the_input_is_not_taken_up(folder):
     for target in range(size // 3, 5 * size):
         plan = make_plan(small.read, target_bytes=target)
         cut = tuple(tuple((p.file, p.start, p.stop) for p in task.pieces) for task in plan.tasks)
-        cuts.setdefault(cut, _work_folder("/x/out", small, _input(small, plan, {})))
+        if cut not in cuts:
+            cuts[cut] = _work_folder("/x/out", small, _input(small, plan, {}))
     counts = [len(cut) for cut in cuts]
     assert len(set(counts)) < len(counts), "no two cuts have the same number of tasks"
     assert len(set(cuts.values())) == len(cuts)
