@@ -48,6 +48,7 @@ def process_group(number: int = 0) -> Iterator[torch.device]:
     dist.init_process_group("nccl" if gpus else "gloo", timeout=PATIENCE)
     try:
         yield device
+        dist.barrier()  # gloo's threads abort a process whose peer has torn the group down
     finally:
         dist.destroy_process_group()
 
