@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from curate.prove_data import BUDGET, Given, Names, bring, given, reading
 from curate.prove_progress import Display
 from curate.prove_section import Prove
-from training.pool.content_keys import text_keys
+from training.pool.content_keys import content_keys, text_keys
 from training.pool.shards import read_table
 
 HELD_OUT = 0.2
@@ -99,8 +98,7 @@ def _keys(column: pa.Array) -> npt.NDArray[np.uint64]:
         column = pc.struct_field(column, "bytes")
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return text_keys(column)
-    contents = (value or b"" for value in column.to_pylist())
-    return np.fromiter(map(xxhash.xxh3_64_intdigest, contents), np.uint64, len(column))
+    return content_keys(pc.fill_null(column, b""))
 
 
 def _lot(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:

@@ -11,6 +11,7 @@ from training.bench import Setup
 from training.language import save_documents
 from training.plan import Plan, write_json
 from training.pool.data import Pool, features_of
+from training.pool.shards import is_held
 
 KINDS = {"": "main", "warm": "warm"}
 """Folder of the features of each recipe; the augmented arms read those of the main one."""
@@ -30,7 +31,7 @@ def write_cache(
     shutil.rmtree(cache, ignore_errors=True)  # of a run that was interrupted, maybe of another plan
     cache.mkdir(parents=True)
     sources.save(cache / "sources")
-    held = {name: rows for name, rows in pool.rows.items() if name.startswith(("test", "valid"))}
+    held = {name: rows for name, rows in pool.rows.items() if is_held(name)}
     Sources(held, None, None).save(cache / "tests")
     for name, kind in KINDS.items():
         recipe = plan.recipes.get(name)

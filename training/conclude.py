@@ -18,7 +18,7 @@ from training.compare import compare_scores
 from training.language import baseline
 from training.page.model_card import write_model_card
 from training.page.report import write_report
-from training.plan import FULL, Plan, write_json
+from training.plan import Plan, is_main, write_json
 from training.pool.data import Pool
 from training.pool.pretrained import outside_data
 from training.result import ClassShare, Facts, Result
@@ -107,7 +107,7 @@ def _baseline(
 
 def _facts(plan: Plan, pool: Pool, arms: list[Arm], records: list[Record], spent: Spent) -> Facts:
     shares = {role: pool.class_shares(pool.rows[role]) for role in ("raw", "curated", "test")}
-    main = [run for run in records if _is_main(run)]
+    main = [run for run in records if is_main(run)]
     losses: dict[str, float | None] = {}
     for arm in plan.arms:
         found = [run["loss"] for run in main if run["arm"] == arm]
@@ -150,10 +150,6 @@ def _facts(plan: Plan, pool: Pool, arms: list[Arm], records: list[Record], spent
         notes=spent.notes,
         remarks=[*spent.remarks, *pool.remarks, *_luckless(plan, main)],
     )
-
-
-def _is_main(run: Record) -> bool:
-    return bool(run["share"] == run["rate"] == run["steps_factor"] == FULL)
 
 
 def _luckless(plan: Plan, main: list[Record]) -> list[str]:
@@ -206,7 +202,7 @@ def _cost(runs: Runs, manifest: dict[str, Any], started: float) -> dict[str, Any
     """Charge what was spent; the curator's own seconds come from its manifest, if it says."""
     arms = {}
     for arm in runs.plan.arms:
-        of = [run for run in runs.records.values() if run["arm"] == arm and _is_main(run)]
+        of = [run for run in runs.records.values() if run["arm"] == arm and is_main(run)]
         arms[arm] = {
             field: float(np.mean([run[field] for run in of]))
             for field in ("seconds", "flops", "bytes_read", "joules")

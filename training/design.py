@@ -13,6 +13,7 @@ from training.language import ONE_PASS, budget_bytes, windows_of
 from training.metrics import ACCURACY, BITS
 from training.plan import BUDGETS, Plan, code_hash, trained_with
 from training.pool.data import Pool
+from training.pool.shards import is_held
 from training.recipes import Profile, Recipe, Task, recipe_for
 from training.statistics.stats import detectable_before
 
@@ -144,11 +145,7 @@ def design(asked: Asked, pool: Pool, recipes: dict[str, Recipe]) -> tuple[Plan, 
     own = asked.trainer is not None
     main = recipes[""]
     one_pass = main.model == ONE_PASS and not own
-    datasets = {
-        name: rows
-        for name, rows in pool.rows.items()
-        if not name.startswith(("test", "validation"))
-    }
+    datasets = {name: rows for name, rows in pool.rows.items() if not is_held(name)}
     sources = Sources(datasets, pool.copies, pool.sizes)
     arms, left_out = choose_arms(
         sources, also=asked.also, one_pass=one_pass, untraced=pool.untraced

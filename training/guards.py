@@ -8,6 +8,7 @@ import numpy as np
 
 from training.arms import arm_named
 from training.metrics import Metric
+from training.plan import is_main
 from training.result import Condition, Facts, Gap, Guard
 from training.statistics.stats import Estimate, FloatArray
 
@@ -78,9 +79,8 @@ def recipe(facts: Facts) -> Guard | None:
 
 
 def _compared(run: Mapping[str, object]) -> bool:
-    main = all(run.get(kind, 1) == 1 for kind in ("share", "rate", "steps_factor"))
     arm = arm_named(str(run["arm"]))
-    return main and arm.budget == "equal steps" and not arm.recipe
+    return is_main(run) and arm.budget == "equal steps" and not arm.recipe
 
 
 def _machinery(run: Mapping[str, object]) -> str:

@@ -19,6 +19,7 @@ from training.arms import Sources, arm_named
 from training.bench import Outcome, part, write_run
 from training.plan import Job, Plan
 from training.pool.data import Pool, Rows
+from training.pool.shards import is_held
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class OwnMaker:
 
     def __init__(self, train: Train, plan: Plan, pool: Pool, sources: Sources, out: Path) -> None:
         self.run, self.plan, self.pool, self.sources, self.out = train, plan, pool, sources, out
-        held = [name for name in pool.rows if name.startswith(("test", "validation"))]
+        held = [name for name in pool.rows if is_held(name)]
         self.tests = {name: self.examples(pool.rows[name]) for name in held}
 
     def examples(self, rows: Rows) -> Examples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -61,6 +62,11 @@ class Job:
         said += f", {self.share:g} of the rows" if self.share != FULL else ""
         said += f", {self.rate:g} × the learning rate" if self.rate != FULL else ""
         return said + (f", {self.steps:g} of the steps" if self.steps != FULL else "")
+
+
+def is_main(record: Mapping[str, Any]) -> bool:
+    """Tell whether a run's record belongs to the main comparison, as `Job.main` does."""
+    return all(record.get(kind, FULL) == FULL for kind in ("share", "rate", "steps_factor"))
 
 
 class Plan(BaseModel):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
+from training.plan import is_main
 from training.statistics.stats import t_quantile
 
 
@@ -80,9 +81,8 @@ class Watch:
         )
 
     def _pair(self, record: dict[str, Any]) -> None:
-        main = record["share"] == record["rate"] == record["steps_factor"] == 1
         pairs = {"raw": self.raw, "curated": self.curated}.get(record["arm"])
-        if main and pairs is not None and record.get("validation") is not None:
+        if is_main(record) and pairs is not None and record.get("validation") is not None:
             pairs[record["seed"]] = record["validation"]
 
     def _estimate(self) -> tuple[float | None, tuple[float, float] | None]:

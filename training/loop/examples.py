@@ -11,8 +11,6 @@ from training.pool.data import IntArray
 if TYPE_CHECKING:
     import torch
 
-Batch = "tuple[tuple[torch.Tensor, ...], torch.Tensor]"
-
 
 class Examples(Protocol):
     """The training set of one run: a row of an arm, or a window of its text, is an example."""

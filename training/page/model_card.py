@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
 from training.metrics import metric_named
 from training.page.groups import ATTRIBUTED, grouped
 from training.page.spent import spent_by_arm
 from training.page.svg import short
+from training.page.templates import environment
 from training.result import ArmScores, Curve, Result
 from training.verdict import sentence
 
@@ -43,15 +43,9 @@ def write_model_card(result_json: str | os.PathLike[str], path: str | os.PathLik
 def model_card(result: Result) -> str:
     """Return the model card of the arm `curated`, beside the arms it was compared with."""
     metric = metric_named(result.metric)
-    environment = Environment(
-        loader=PackageLoader("training.page", "."),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown; what users wrote goes through `md`
-    )
-    environment.filters |= {
+    # Markdown is not escaped; what users wrote goes through `md`.
+    templates = environment(autoescape=False, keep_trailing_newline=True)
+    templates.filters |= {
         "score": metric.value,
         "span": metric.span,
         "md": plain,
@@ -60,7 +54,7 @@ def model_card(result: Result) -> str:
     }
     external = result.cost.get("external_data")
     removed = [f"{count:,} of {name}" for name, count in result.leak.items() if count]
-    card = environment.get_template("MODEL_CARD.md.j2").render(
+    card = templates.get_template("MODEL_CARD.md.j2").render(
         result=result,
         metric=metric,
         header=_header(result),

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from training.metrics import BITS, metric_named
@@ -17,6 +16,7 @@ from training.page.plot import forest
 from training.page.smaller import smaller_models
 from training.page.spent import spent_by_arm
 from training.page.svg import short
+from training.page.templates import environment
 from training.result import Curve, Result
 from training.verdict import caveats, statement
 
@@ -39,14 +39,8 @@ def report_fragment(result_json: str | os.PathLike[str]) -> str:
 def _render(template: str, result_json: str | os.PathLike[str]) -> str:
     result = Result.load(Path(result_json))
     metric = metric_named(result.metric)
-    environment = Environment(
-        loader=PackageLoader("training.page", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    templates = environment(autoescape=True)
+    templates.filters |= {
         "score": metric.value,
         "gap": metric.gap,
         "size": lambda value: metric.gap(value, sign=False),
@@ -57,7 +51,7 @@ def _render(template: str, result_json: str | os.PathLike[str]) -> str:
         "fixed": lambda value: "–" if value is None else f"{value:.3f}".replace("-", "−"),
         "times": written,
     }
-    return environment.get_template(template).render(_view(result))
+    return templates.get_template(template).render(_view(result))
 
 
 def _view(result: Result) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from training.pool.content_keys import content_keys, text_keys
 from training.pool.features import Features, image_features, text_features
 from training.pool.leaks import BoolArray, count_leaks, find_leaks, trust_ids
-from training.pool.shards import HELD, Split, read_splits
+from training.pool.shards import Split, is_held, read_splits
 from training.pool.tracing import trace
 from training.recipes import Recipe, Task
 
@@ -140,7 +140,7 @@ def load_pool(places: Places, task: Task, recipe: Recipe) -> Pool:
                 f"{places.folders.get(role, places.folders['raw'])} "
                 f"({_why(skipped.get(role, {}), leaks.get(role))}); at least 2 are needed"
             )
-    remarks = _label_remarks(rows, labels) if task != "language_modelling" else ()
+    remarks = _label_remarks(rows, labels) if labelled else ()
     known = np.unique(features.keys[x["raw"]])
     edited = float((~np.isin(features.keys[x["curated"]], known)).mean())
     untraced_edits = None
@@ -205,7 +205,7 @@ def _hold_back(
     standing = find_leaks(splits, x, features, ["validation"])
     before = int(kept["raw"].sum())
     for role in splits:
-        if role not in HELD and not role.startswith("test"):
+        if not is_held(role):
             kept[role] &= ~standing[role]
     return before - int(kept["raw"].sum())
 

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 HELD = ("test", "validation")
 """Datasets that no arm trains on; further tests are called "test:<name>"."""
+
+
+def is_held(role: str) -> bool:
+    """Tell whether a dataset is one that no arm trains on."""
+    return role.partition(":")[0] in HELD
+
+
 ID = "_id"
 """Column in which the curator keeps a row's id; other datasets may have a plain `id`."""
 PARENT = "_parent"
