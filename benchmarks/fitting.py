@@ -1,4 +1,4 @@
-"""Fit the cost model of `curate/costs.py` to measured runs: non-negative least squares.
+"""Fit the cost model of `curate/plan/costs.py` to measured runs: non-negative least squares.
 
 A run is the start of the process, reading and writing, and one step. The start is what a run over
 TINY rows costs, or a larger one that costs less. The rest is fitted by a sum of terms: of a row
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.observation import TINY, Observation
-from curate.costs import (
+from curate.plan.costs import (
     Costs,
     Fixed,
     PartCosts,

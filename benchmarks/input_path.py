@@ -43,7 +43,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.nets.inputs import Labelled, inputs
 from training.pool.features import BIAS, MOST_WORDS, image_features, text_features
-from training.recipes import RECIPES, Recipe
+from training.recipes import RECIPES, ModelRecipe
 
 ROOT = Path(__file__).parent.parent
 SIDE, SHIFT = 32, 2
@@ -72,7 +72,7 @@ def texts(rows: int) -> list[str]:
 class Images(Dataset):
     """Decodes and augments one picture at a time."""
 
-    def __init__(self, files: list[bytes], recipe: Recipe, *, augment: bool) -> None:
+    def __init__(self, files: list[bytes], recipe: ModelRecipe, *, augment: bool) -> None:
         self.files, self.augment, self.recipe = files, augment, recipe
 
     def __len__(self) -> int:
@@ -94,7 +94,7 @@ class Images(Dataset):
 class Texts(Dataset):
     """Splits and hashes one text at a time: the words and pairs of words as buckets."""
 
-    def __init__(self, texts: list[str], recipe: Recipe) -> None:
+    def __init__(self, texts: list[str], recipe: ModelRecipe) -> None:
         self.texts, self.buckets = texts, recipe.width
 
     def __len__(self) -> int:
@@ -124,7 +124,7 @@ class Kind:
     """One sort of content and the two ways to read it."""
 
     contents: list[Any]
-    recipe: Recipe
+    recipe: ModelRecipe
     features: Callable[..., Any]
     dataset: Callable[..., Dataset]
     collate: Callable[..., Any] | None = None

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curate.costs import Costs, Size, estimate_part, total_of
-from pipelines.keys import MAX_FILES
-from pipelines.minhash import plan_bands
-from pipelines.neighbours import plan_cells
-from pipelines.plan import TASK_BYTES
-from pipelines.steps.semantic_dedup import SemanticDedup
+from curate.plan.costs import Costs, Size, estimate_part, total_of
+from pipelines.maths.sets.minhash import plan_bands
+from pipelines.maths.vectors.unit_vectors import plan_cells
+from pipelines.readers.read_plan import TASK_BYTES
+from pipelines.rows.keys import MAX_FILES
+from pipelines.steps.dedup.semantic_dedup import SemanticDedup
 
 MESSAGE_BYTES = 600
 """Arrow's schema and framing in a message, whatever it holds."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from curate.costs import Size, name_of
+from curate.plan.costs import Size, name_of
 from pipelines.steps import AnyStep
 from pipelines.steps.step import Step
 

@@ -14,9 +14,9 @@ from pydantic import TypeAdapter
 from benchmarks.limits import Corpus, Limit, limits
 from benchmarks.observation import TINY, Observation
 from benchmarks.scaling_plot import draw
-from curate.costs import Costs, Estimate, estimate_part, name_of
-from curate.plan_text import in_bytes
-from pipelines.plan import TASK_BYTES
+from curate.plan.costs import CostEstimate, Costs, estimate_part, name_of
+from curate.plan.plan_text import in_bytes
+from pipelines.readers.read_plan import TASK_BYTES
 from pipelines.steps import AnyStep
 from pipelines.steps.step import Step
 
@@ -161,7 +161,7 @@ def _on_paper(costs: Costs, corpus: Corpus, prices: Prices) -> Iterator[str]:
     for name, one in rows:
         yield _priced(name, one, prices)
     known = [one for _, one in rows if one is not None]
-    total = Estimate(sum(o.cpu for o in known), 0.0, sum(o.shuffled for o in known))
+    total = CostEstimate(sum(o.cpu for o in known), 0.0, sum(o.shuffled for o in known))
     yield _priced("**all**", total, prices)
     hours = total.cpu * prices.factor / 3600
     yield from _paragraph(
@@ -175,12 +175,12 @@ def _steps() -> list[Step]:
     return [adapter.validate_python(step) for step in RECIPE]
 
 
-def _estimate(costs: Costs, step: Step, corpus: Corpus) -> Estimate | None:
+def _estimate(costs: Costs, step: Step, corpus: Corpus) -> CostEstimate | None:
     part = costs.steps.get(name_of(step))
     return None if part is None else estimate_part(part, step, corpus.size)
 
 
-def _priced(name: str, one: Estimate | None, prices: Prices) -> str:
+def _priced(name: str, one: CostEstimate | None, prices: Prices) -> str:
     shown = name if name.startswith("**") or "," in name else f"`{name}`"
     if one is None:
         return f"| {shown} | no cost known | | | |"

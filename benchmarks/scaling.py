@@ -32,8 +32,16 @@ from benchmarks.fitting import fit
 from benchmarks.observation import TINY, Observation
 from benchmarks.scaling_cases import CASES, CHECKS, TARGET, Case
 from benchmarks.scaling_corpora import DIMENSIONS
-from curate.costs import COSTS_FILE, Check, Costs, Size, add_up, estimate_part, name_of
-from curate.manifest import versions
+from curate.plan.costs import (
+    COSTS_FILE,
+    Check,
+    Costs,
+    Size,
+    add_up,
+    estimate_part,
+    name_of,
+)
+from curate.run.made_manifest import versions
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "scaling.json"

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 
 from benchmarks.observation import TINY
 from pipelines.steps import STEPS, AnyStep
-from pipelines.steps.language import CODES
 from pipelines.steps.step import Step
+from pipelines.steps.text.language import CODES
 
 Options = Mapping[str, Any]
 

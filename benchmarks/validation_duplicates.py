@@ -16,9 +16,10 @@ import xxhash
 from benchmarks.validation_cifar import PICTURES
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Finding, not_checkable
-from pipelines.images import Picture, decode
-from pipelines.perceptual import hamming_pairs, phash, similarity, thumbnails
-from pipelines.steps.image_near_dedup import ImageNearDedup
+from pipelines.maths.arrays import Picture
+from pipelines.maths.images.perceptual import hamming_pairs, phash, similarity, thumbnails
+from pipelines.maths.images.pixels import decode_image
+from pipelines.steps.dedup.image_near_dedup import ImageNearDedup
 
 CIFAIR = "the 10,000 CIFAR-10 test pictures, and the pair list of the ciFAIR repository"
 ALIKE = 0.985
@@ -63,7 +64,7 @@ def duplicates(settings: Settings) -> list[Finding]:
         return [leaks, not_checkable("duplicates", claim, "no published number", "–", PICTURES)]
     images = pq.read_table(settings.cifar10n, columns=["image"])["image"]
     images = images[: settings.size(quick=300, full=len(images))].to_pylist()
-    found = find_copies([decode(image) for image in images])
+    found = find_copies([decode_image(image) for image in images])
     rows = len(np.unique(found.ours[1]))
     alike = len(found.alike[0])
     recall = f"{found.both / alike:.0%}" if alike else "–"

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from benchmarks.validation_cifar import PICTURES, read_labels, read_vectors
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Finding, not_checkable
-from pipelines.confident import TOLERANCE, label_issues, partial_sums, thresholds
-from pipelines.folds import fit_folds, predict
+from pipelines.maths.labels.confident import TOLERANCE, label_issues, partial_sums, thresholds
+from pipelines.maths.labels.folds import fit_folds, predict
 
 SOURCE = "Northcutt et al. 2021"
 ENOUGH = 0.999
@@ -97,7 +97,8 @@ def _against_cleanlab(settings: Settings) -> Finding:
         says=(
             f"Out-of-fold probabilities of {len(rows):,} CIFAR-10N pictures: logistic regression "
             f"in {FOLDS} folds on frozen EfficientNet-Lite0 vectors, projected at random to "
-            f"{PROJECTED} dimensions to save time. Ours: `pipelines.confident`; theirs: "
+            f"{PROJECTED} dimensions to save time. Ours: "
+            "`pipelines.maths.labels.confident`; theirs: "
             '`find_label_issues(filter_by="confident_learning")`. Flagged: '
             + ", ".join(f"{name} {number:,}" for name, number in flagged.items())
             + "."

@@ -18,7 +18,7 @@ from benchmarks.validation_language import IntArray, Train, copied, filled, gpt_
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Agreement, Finding
 from training.pool.tokens import Documents
-from training.statistics.curves import Curve, Ratio, kept_multiplier
+from training.statistics.curves import ErrorCurve, Ratio, kept_multiplier
 from training.statistics.stats import Estimate, FloatArray, estimate
 
 HERNANDEZ = "Hernandez et al. 2022"
@@ -129,7 +129,9 @@ def make(plan: Plan, documents: Documents) -> Runs:
 
 
 def _harm(plan: Plan, runs: Runs, what: str) -> Finding:
-    worth = kept_multiplier(Curve(runs.sizes, runs.distinct), Curve(runs.sizes[-2:], runs.repeated))
+    worth = kept_multiplier(
+        ErrorCurve(runs.sizes, runs.distinct), ErrorCurve(runs.sizes[-2:], runs.repeated)
+    )
     harm = estimate(runs.repeated[:, -1] - runs.distinct[:, -1])
     halved = estimate(runs.repeated[:, -1] - runs.distinct[:, -2])
     left = 1 - TAKEN

@@ -16,7 +16,7 @@ from benchmarks.validation_cifar import read_labels, read_vectors, split
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Finding
 from training.pool.features import bags
-from training.recipes import RECIPES, Recipe
+from training.recipes import RECIPES, ModelRecipe
 from training.statistics.stats import Estimate, FloatArray, estimate
 
 SOURCE = "Okanovic et al. 2024"
@@ -30,7 +30,7 @@ class Task:
     """A data set whose features lie in `folder`."""
 
     name: str
-    recipe: Recipe
+    recipe: ModelRecipe
     folder: Path
     train: IntArray
     test: IntArray

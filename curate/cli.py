@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from curate.exits import Commands
-from curate.overrides import load, with_overrides
-from curate.prove_command import prove as prove_command
-from curate.prove_command import run_proof
+from curate.prove.prove_command import prove as prove_command
+from curate.prove.prove_command import run_proof
+from curate.recipe.overrides import load, with_overrides
+from pipelines.errors import UserError
 
 if TYPE_CHECKING:
-    from curate.reference import Operator
+    from curate.recipe.reference import Operator
 
 QUIET_SECONDS = 5.0
 
@@ -74,11 +75,11 @@ def run(
         )
     loaded = load(recipe, overrides, out)
     if prove and loaded.prove is None:
-        raise ValueError(f"{recipe}: --prove needs a `prove:` section in the recipe")
+        raise UserError(f"{recipe}: --prove needs a `prove:` section in the recipe")
     from rich.console import Console
 
-    from curate.run import run_recipe
-    from curate.terminal import print_run
+    from curate.run.run import run_recipe
+    from curate.run.run_text import print_run
 
     with progress() as tell:
         result = run_recipe(
@@ -94,7 +95,7 @@ def run(
     print_run(result.manifest, Console())
     click.echo(f"output  {result.out}\nreport  {result.report}")
     if prove:
-        from curate.prove import prove_recipe
+        from curate.prove.prove import prove_recipe
 
         run_proof(lambda display: prove_recipe(loaded, display=display))
 
@@ -130,16 +131,16 @@ def plan(
     `--sweep near_dedup.similarity=0.7..0.95:0.05` (first, last, step) or `=0.7,0.8,0.9`.
     """
     if sweep is None and cache is not None:
-        raise ValueError("--cache goes with --sweep: a plan runs nothing that could be kept")
+        raise UserError("--cache goes with --sweep: a plan runs nothing that could be kept")
     if sweep is not None and any(value is not None for value in size.values()):
-        raise ValueError("--sweep runs on the input as it is: without --rows, --bytes, --row-bytes")
-    from curate.plan_command import plan_lines, sweep_lines
+        raise UserError("--sweep runs on the input as it is: without --rows, --bytes, --row-bytes")
+    from curate.plan.plan_command import cost_lines, sweep_lines
 
     given: dict[str, Any] = {"workers": workers, "limit": limit}
     with progress() as tell:
         if sweep is None:
             tell("reading the first rows")
-            said = plan_lines(recipe, overrides, as_json, **size, **given)
+            said = cost_lines(recipe, overrides, as_json, **size, **given)
         else:
             given |= {"cache": cache, "progress": tell}
             said = sweep_lines(recipe, overrides, as_json, sweep=sweep, **given)
@@ -174,7 +175,7 @@ def validate(recipes: tuple[str, ...], overrides: tuple[str, ...]) -> None:
 @click.option("--markdown", is_flag=True, help="As the sections of the operator reference.")
 def ops(name: str | None, markdown: bool) -> None:
     """List the operators, or all options of NAME."""
-    from curate.reference import KINDS, find_operator, operator_markdown, operators
+    from curate.recipe.reference import KINDS, find_operator, operator_markdown, operators
     from pipelines.steps import STEPS
 
     told = [find_operator(name, STEPS)] if name else operators(STEPS)
@@ -199,7 +200,7 @@ def schema() -> None:
     Editors complete and check recipes by it: put
     `# yaml-language-server: $schema=recipe.schema.json` on the first line.
     """
-    from curate.reference import recipe_schema
+    from curate.recipe.reference import recipe_schema
 
     click.echo(recipe_schema())
 
@@ -212,9 +213,9 @@ def explain(out: Path, row_id: str, as_json: bool) -> None:
     """Tell why the row ID is in the output OUT, or is not."""
     import json
 
-    from curate.explain import explain as look_up
+    from curate.inspect.explain import explain_row
 
-    found = look_up(out, row_id)
+    found = explain_row(out, row_id)
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
     else:
@@ -232,9 +233,9 @@ def clusters(out: Path, step: int | None, to: Path | None) -> None:
     """
     from rich.console import Console
 
-    from curate.clusters import clusters_of, summary, write_clusters
-    from curate.explain import open_ledger
-    from curate.terminal import print_clusters
+    from curate.inspect.clusters import clusters_of, summary, write_clusters
+    from curate.inspect.explain import open_ledger
+    from curate.run.run_text import print_clusters
 
     members = clusters_of((batch.to_table() for batch in open_ledger(out).get_fragments()), step)
     print_clusters(summary(members), Console())
@@ -250,7 +251,7 @@ main.add_command(prove_command)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def samples(folder: Path) -> None:
     """Write small dirty corpora to try, under DIR."""
-    from curate.samples import write_samples
+    from curate.samples.samples import write_samples
 
     for path in write_samples(folder) or (folder,):
         click.echo(path)
@@ -280,7 +281,7 @@ def progress() -> Iterator[Callable[[str], None]]:
 
 
 def _print_operator(told: Operator) -> None:
-    from curate.reference import facts_of
+    from curate.recipe.reference import facts_of
 
     page = click.HelpFormatter()
     page.write_text(f"{told.name} ({told.kind})\n\n{told.doc}")

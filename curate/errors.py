@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from pipelines.errors import UserError
 
 Place = tuple[str | int, ...]
 """Where something stands in a recipe: keys, and positions in lists counted from 0."""
@@ -19,7 +20,7 @@ class Problem:
     text: str
 
 
-class RecipeError(ValueError):
+class RecipeError(UserError):
     """A recipe that cannot run: all that is wrong with it, one message each, in file order."""
 
     def __init__(self, messages: Sequence[str]) -> None:
@@ -75,26 +76,6 @@ class TooManyQuarantined(RunFailed):
         if self.place:
             lines.append(f"the output was put aside, with its ledger: {self.place}")
         return "\n".join(lines)
-
-
-def did_you_mean(word: str, allowed: Iterable[str], most: int = 1) -> str:
-    """Return `; did you mean 'x'?` for the names nearest to `word`, or nothing."""
-    names = {_folded(name): name for name in allowed}
-    near = difflib.get_close_matches(_folded(word), names, n=most)
-    if not near:
-        return ""
-    return f"; did you mean {either([repr(names[name]) for name in near])}?"
-
-
-def _folded(name: str) -> str:
-    return name.lower().replace("-", "_").replace(" ", "_")
-
-
-def either(words: Sequence[str]) -> str:
-    """Return `a`, `a or b`, `a, b or c`."""
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def shown(value: object, most: int = 60) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from curate.errors import RunFailed
-from pipelines.faults import raised_by_us
+from pipelines.errors import UserError
+from training.errors import UserError as ProofUserError
 
 FILE_ERRORS = (
     FileExistsError,
@@ -30,9 +31,7 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("interrupted; the same command takes it up again", err=True)
             raise SystemExit(INTERRUPTED) from None
-        except (RunFailed, ValueError, *FILE_ERRORS) as error:
-            if isinstance(error, ValueError) and not raised_by_us(error):
-                raise
+        except (RunFailed, UserError, ProofUserError, *FILE_ERRORS) as error:
             if ctx.params.get("traceback"):
                 traceback.print_exc()
             click.echo(_said(error), err=True)

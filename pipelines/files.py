@@ -12,6 +12,8 @@ from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
+from pipelines.errors import UserError
+
 _WILD = "*?["
 _STAMPS = ("etag", "ETag", "md5Hash", "checksum", "mtime", "last_modified", "LastModified")
 _OBJECT_STORES = frozenset(
@@ -23,7 +25,7 @@ TRANSIENT = (BlockingIOError, ConnectionError, TimeoutError)
 """Errors that say nothing about the data: worth another try, never a bad record."""
 
 
-class NoInput(ValueError):
+class NoInput(UserError):
     """Nothing is there to read: the path or the pattern matches no file."""
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines.keys import pack
 from pipelines.rows import ID, KEY, Columns, Rows
-from pipelines.steps.step import Chance, Filter
+from pipelines.rows.chance import Chance
+from pipelines.rows.keys import pack
+from pipelines.steps.step import Filter
 
 CHANCE = Chance(seed=0, step=1)
 

@@ -8,16 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from training.compare import compare_scores
     from training.page.report import report_fragment
     from training.proof import prove
-    from training.result import Result
+    from training.result.compare import compare_scores
+    from training.result.result import Result
 
 __all__ = ["Result", "compare_scores", "prove", "report_fragment"]
 
 _HOMES = {
-    "Result": "result",
-    "compare_scores": "compare",
+    "Result": "result.result",
+    "compare_scores": "result.compare",
     "prove": "proof",
     "report_fragment": "page.report",
 }

@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from training.arms import Arm
-from training.compare import compare_scores
-from training.language import baseline
+from training.design.arms import Arm
+from training.design.plan import ProofPlan, is_main, save_json
 from training.page.model_card import write_model_card
 from training.page.report import write_report
-from training.plan import Plan, is_main, write_json
 from training.pool.data import Pool
 from training.pool.pretrained import outside_data
-from training.result import ClassShare, Facts, Result
-from training.runs import Record
-from training.scaling import Runs, compute_curve, conditions_of, learning_curve
+from training.result.compare import compare_scores
+from training.result.result import ClassShare, Facts, Result
+from training.result.scaling import Runs, compute_curve, conditions_of, learning_curve
+from training.runs.language import baseline
+from training.runs.runs import Record
 from training.statistics.stats import FloatArray
 
 MOST_SEEN = 0.5
@@ -33,7 +33,7 @@ MOST_CLASSES = 200
 
 
 @dataclass(frozen=True)
-class Spent:
+class Circumstances:
     """What is known besides plan, pool and runs."""
 
     started: float
@@ -46,11 +46,11 @@ class Spent:
 
 
 def conclude(
-    plan: Plan,
+    plan: ProofPlan,
     pool: Pool,
     arms: list[Arm],
     records: list[Record],
-    spent: Spent,
+    spent: Circumstances,
     curated: Path,
     folder: Path,
 ) -> Result:
@@ -79,13 +79,13 @@ def conclude(
         from training.compression.compress_runs import compress_runs
 
         result = result.model_copy(update={"compressed": [compress_runs(plan, folder)]})
-    write_json(folder / "result.json", result.model_dump(mode="json"))
+    save_json(folder / "result.json", result.model_dump(mode="json"))
     write_report(folder / "result.json", folder / "report.html")
     write_model_card(folder / "result.json", folder / "MODEL_CARD.md")
     return result
 
 
-def _size(plan: Plan, pool: Pool, name: str) -> int:
+def _size(plan: ProofPlan, pool: Pool, name: str) -> int:
     rows = pool.rows[name]
     if plan.task != "language_modelling":
         return len(rows)
@@ -94,7 +94,7 @@ def _size(plan: Plan, pool: Pool, name: str) -> int:
 
 
 def _baseline(
-    plan: Plan, pool: Pool
+    plan: ProofPlan, pool: Pool
 ) -> tuple[FloatArray, FloatArray | None, dict[str, float], str]:
     """Return the floor's scores, the weights of test rows, what stands beside it and its name."""
     if plan.task == "language_modelling":
@@ -105,7 +105,9 @@ def _baseline(
     return right.astype(np.float64), None, {}, "always the most common label of test"
 
 
-def _facts(plan: Plan, pool: Pool, arms: list[Arm], records: list[Record], spent: Spent) -> Facts:
+def _facts(
+    plan: ProofPlan, pool: Pool, arms: list[Arm], records: list[Record], spent: Circumstances
+) -> Facts:
     shares = {role: pool.class_shares(pool.rows[role]) for role in ("raw", "curated", "test")}
     main = [run for run in records if is_main(run)]
     losses: dict[str, float | None] = {}
@@ -152,7 +154,7 @@ def _facts(plan: Plan, pool: Pool, arms: list[Arm], records: list[Record], spent
     )
 
 
-def _luckless(plan: Plan, main: list[Record]) -> list[str]:
+def _luckless(plan: ProofPlan, main: list[Record]) -> list[str]:
     """Say so where seeds change nothing: the interval then is about test rows alone."""
     scores = {run["score"] for run in main if run["arm"] == "raw"}
     if len(scores) > 1:
@@ -173,7 +175,7 @@ def _seen_before(pool: Pool) -> str | None:
     )
 
 
-def _shortened(plan: Plan) -> str | None:
+def _shortened(plan: ProofPlan) -> str | None:
     asked, least = plan.steps_asked, plan.recipes[""].least_steps
     if asked is None or asked >= least:
         return None

@@ -15,15 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from training.arms import Sources, arm_named
-from training.bench import Outcome, part, write_run
-from training.plan import Job, Plan
-from training.pool.data import Pool, Rows
+from training.design.arms import Sources, arm_named
+from training.design.plan import ProofPlan, TrainingJob
+from training.errors import UserError
+from training.pool.data import Pool, PoolRows
 from training.pool.shards import is_held
+from training.runs.bench import Outcome, part, write_run
 
 
 @dataclass(frozen=True)
-class Examples:
+class LabelledRows:
     """Labelled rows, as a trainer of one's own gets them."""
 
     content: pa.Array
@@ -45,19 +46,19 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Budget:
+class RunBudget:
     """What a run may spend, the same in every compared arm, and what it is tested on."""
 
     examples: int
     """Examples to see, repeats included: optimizer steps × batch."""
-    tests: Mapping[str, Examples]
+    tests: Mapping[str, LabelledRows]
     """Test sets by name; "test" is the main one, "validation" is for choosing and stopping."""
     names: tuple[str, ...]
     """All label names, sorted."""
 
 
 Scores = npt.ArrayLike | Mapping[str, npt.ArrayLike]
-Train = Callable[[Examples, int, Budget], Scores]
+Train = Callable[[LabelledRows, int, RunBudget], Scores]
 """train(rows, seed, budget) → a score for each row of `budget.tests["test"]`, higher is better,
 such as 1 for a right answer and 0 for a wrong one; or such scores by name of the test set."""
 
@@ -80,28 +81,30 @@ def name_of(train: Callable[..., Any]) -> str:
 class OwnMaker:
     """Makes runs with a trainer of one's own, in this process, one after another."""
 
-    def __init__(self, train: Train, plan: Plan, pool: Pool, sources: Sources, out: Path) -> None:
+    def __init__(
+        self, train: Train, plan: ProofPlan, pool: Pool, sources: Sources, out: Path
+    ) -> None:
         self.run, self.plan, self.pool, self.sources, self.out = train, plan, pool, sources, out
         held = [name for name in pool.rows if is_held(name)]
         self.tests = {name: self.examples(pool.rows[name]) for name in held}
 
-    def examples(self, rows: Rows) -> Examples:
+    def examples(self, rows: PoolRows) -> LabelledRows:
         """Return rows with their contents and label names."""
         names = pa.array(self.pool.labels, pa.large_string())
-        return Examples(self.pool.distinct.take(pa.array(rows.x)), names.take(pa.array(rows.y)))
+        return LabelledRows(self.pool.distinct.take(pa.array(rows.x)), names.take(pa.array(rows.y)))
 
-    def train(self, job: Job) -> None:
+    def train(self, job: TrainingJob) -> None:
         """Make one run and write it.
 
         Raises:
-            ValueError: the trainer returned something else than a score for each test row.
+            UserError: the trainer returned something else than a score for each test row.
         """
         arm = arm_named(job.arm)
         rows = part(arm.rows(job.seed, self.sources), job)
         seen = self.plan.steps * job.share * job.steps
         if arm.budget == "equal epochs":
             seen *= len(self.sources.curated) / len(self.sources.raw)
-        budget = Budget(max(1, round(seen)), self.tests, self.pool.labels)
+        budget = RunBudget(max(1, round(seen)), self.tests, self.pool.labels)
         started = time.perf_counter()
         given: Any = self.run(self.examples(rows), job.seed + arm.seed_offset, budget)
         named = given if isinstance(given, Mapping) else {"test": given}
@@ -109,12 +112,12 @@ class OwnMaker:
         for name, values in scores.items():
             wanted = (len(self.tests[name]),) if name in self.tests else None
             if values.shape != wanted:
-                raise ValueError(
+                raise UserError(
                     f"train: returned scores of shape {values.shape} for {name!r}; allowed: "
                     + ", ".join(f"{len(rows)} for {test!r}" for test, rows in self.tests.items())
                 )
         if missing := [name for name in self.plan.tests if name not in scores]:
-            raise ValueError(f"train: returned no scores for {', '.join(missing)}")
+            raise UserError(f"train: returned no scores for {', '.join(missing)}")
         spent = {"n": len(rows), "seconds": round(time.perf_counter() - started, 3)}
         facts = {"steps": budget.examples, "n_seen": budget.examples, "device": "own"}
         write_run(self.out, self.plan.hash, job, Outcome(scores, {}, facts), spent)
@@ -137,7 +140,7 @@ def sklearn_trainer(estimator: Any, read: Callable[[pa.Array], Any] | None = Non
     def rows_of(content: pa.Array) -> Any:
         return read(content) if read else content.to_pylist()
 
-    def train(rows: Examples, seed: int, budget: Budget) -> dict[str, Any]:
+    def train(rows: LabelledRows, seed: int, budget: RunBudget) -> dict[str, Any]:
         from sklearn.base import clone
 
         model = clone(estimator)
@@ -164,12 +167,12 @@ def hf_trainer(make: Callable[[Any, int, int], Any]) -> Train:
             are lists of {"text" or "image": content, "label": index of the sorted label names}.
     """
 
-    def listed(rows: Examples, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    def listed(rows: LabelledRows, names: tuple[str, ...]) -> list[dict[str, Any]]:
         column = "image" if pa.types.is_large_binary(rows.content.type) else "text"
         pairs = zip(rows.content.to_pylist(), rows.codes(names).tolist(), strict=True)
         return [{column: content, "label": label} for content, label in pairs]
 
-    def train(rows: Examples, seed: int, budget: Budget) -> dict[str, Any]:
+    def train(rows: LabelledRows, seed: int, budget: RunBudget) -> dict[str, Any]:
         trainer = make(listed(rows, budget.names), seed, budget.examples)
         trainer.train()
         scores = {}

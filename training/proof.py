@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.arms import Sources
-from training.cache import write_cache
-from training.conclude import Spent, conclude
-from training.design import Asked, design, examples_of
+from training.conclude import Circumstances, conclude
+from training.design.arms import Sources
+from training.design.design import Asked, design, examples_of
+from training.design.plan import ProofPlan, write_plan
 from training.own import OwnMaker, Train, name_of
-from training.plan import Plan, write_plan
-from training.pool.data import Places, Pool, load_pool
-from training.progress import Told
+from training.pool.data import Pool, RowOrigins, load_pool
 from training.recipes import Profile, Task
-from training.result import Result
-from training.runs import Maker, Worker, default_workers, make_runs
+from training.result.result import Result
+from training.runs.cache import write_cache
+from training.runs.progress import Told
+from training.runs.runs import Maker, Worker, default_workers, make_runs
 
 
 def prove(
@@ -80,8 +80,8 @@ def prove(
         also: extra recipes for raw and curated: "augmented", "warm" (a pretrained model).
         model: bundled model, see `training.recipes.MODELS`; by default the task's first.
         train: a trainer of one's own instead, see `training.own`.
-        options: fields of `training.recipes.Recipe` to change, such as {"rate": 0.01}.
-        skip: control arms to save the cost of: see `training.design.SKIPPABLE`.
+        options: fields of `training.recipes.ModelRecipe` to change, such as {"rate": 0.01}.
+        skip: control arms to save the cost of: see `training.design.design.SKIPPABLE`.
         seeds: runs of each arm; 5 are usual, 3 the least; from 6 on sign flips confirm p.
         steps: optimizer steps of every arm; by default from the size of raw.
         smallest_effect: smallest difference that matters (δ); by default one point of accuracy, or
@@ -96,10 +96,10 @@ def prove(
         synthetic: defects that were planted in the data; the sentence names them.
         notes: what else a reader must know about the data; repeated in the sentence.
         remarks: what stands in the report besides.
-        progress: told after each run, see `training.progress`.
+        progress: told after each run, see `training.runs.progress`.
 
     Raises:
-        ValueError: an argument or a dataset cannot be used; the message says what to do.
+        UserError: an argument or a dataset cannot be used; the message says what to do.
         RuntimeError: a training process failed; finished runs are kept.
     """
     started = time.perf_counter()
@@ -107,7 +107,7 @@ def prove(
     folders |= {f"test:{name}": place for name, place in (tests or {}).items()}
     folders |= {"validation": validation} if validation else {}
     folders |= dict(variants or {})
-    places = Places(
+    places = RowOrigins(
         {name: Path(place) for name, place in folders.items()},
         image if task == "image_classification" else text,
         label,
@@ -150,7 +150,7 @@ def prove(
         keep=keep,
         told=progress,
     )
-    spent = Spent(
+    spent = Circumstances(
         started=started,
         changed=changed,
         carved_late=carved_late,
@@ -167,7 +167,7 @@ def prove(
 Crew = Callable[[int], Sequence[Maker]]
 
 
-def _crew(plan: Plan, out: Path, workers: int | None) -> Crew:
+def _crew(plan: ProofPlan, out: Path, workers: int | None) -> Crew:
     def start(missing: int) -> list[Maker]:
         count = workers or max(1, default_workers() // plan.processes)
         return [Worker(out, number, plan.processes) for number in range(min(count, missing))]
@@ -175,5 +175,5 @@ def _crew(plan: Plan, out: Path, workers: int | None) -> Crew:
     return start
 
 
-def _own_crew(train: Train, plan: Plan, pool: Pool, sources: Sources, out: Path) -> Crew:
+def _own_crew(train: Train, plan: ProofPlan, pool: Pool, sources: Sources, out: Path) -> Crew:
     return lambda missing: [OwnMaker(train, plan, pool, sources, out)]

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from training.errors import UserError
+
 Task = Literal["text_classification", "image_classification", "language_modelling"]
 Profile = Literal["smoke", "cpu", "gpu"]
 Model = Literal[
@@ -16,7 +18,7 @@ Model = Literal[
 ]  # fmt: skip
 
 
-class Recipe(BaseModel):
+class ModelRecipe(BaseModel):
     """Model, optimizer, schedule and budget."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,52 +86,52 @@ class Recipe(BaseModel):
 # Chosen on raw arms alone, never on a gap. Text: within about two points of the best setting tried
 # on four public sets, with their own labels and with 30 % wrong ones (more passes memorise the
 # wrong ones). Images: as many passes as two cores make in a minute on 5,000 small pictures.
-RECIPES: dict[Model, Recipe] = {
-    "linear": Recipe(
+RECIPES: dict[Model, ModelRecipe] = {
+    "linear": ModelRecipe(
         model="linear", width=2**17, rate=30.0,
         batch=128, passes=16, least_steps=300, most_steps=8_000,
     ),
-    "textcnn": Recipe(
+    "textcnn": ModelRecipe(
         model="textcnn", width=64, context=256, optimizer="adamw", rate=5e-3, weight_decay=0.01,
         clip=1.0, dropout=0.5, batch=32, passes=6, least_steps=1_000, most_steps=4_000,
     ),
-    "transformer": Recipe(
+    "transformer": ModelRecipe(
         model="transformer", width=64, depth=1, context=128, optimizer="adamw", rate=2.5e-3,
         weight_decay=0.01, clip=1.0, dropout=0.4,
         batch=32, passes=6, least_steps=1_000, most_steps=4_000,
     ),
-    "pretrained": Recipe(
+    "pretrained": ModelRecipe(
         model="pretrained", width=0, encoder="minilm", context=128, optimizer="adamw", rate=5e-3,
         weight_decay=0.1, batch=128, passes=16, least_steps=300, most_steps=4_000,
     ),
-    "features": Recipe(
+    "features": ModelRecipe(
         model="features", width=0, encoder="efficientnet-lite0", side=96, optimizer="adamw",
         rate=1e-3, weight_decay=0.1, batch=128, passes=16, least_steps=300, most_steps=4_000,
     ),
-    "finetune": Recipe(
+    "finetune": ModelRecipe(
         model="finetune", width=0, encoder="efficientnet-lite0", side=64, optimizer="adamw",
         rate=1e-3, weight_decay=0.01, clip=1.0, shift=2, flip=True,
         batch=32, passes=4, least_steps=200, most_steps=1_000,
     ),
-    "cnn": Recipe(
+    "cnn": ModelRecipe(
         model="cnn", width=16, rate=0.05, momentum=0.9, weight_decay=5e-4, shift=2, flip=True,
         batch=64, passes=12, least_steps=400, most_steps=2_000,
     ),
     # Order 7 fits any bytes; on raw text of four kinds, 0.1 to 8 MB, it is at most 0.08 bits per
     # byte behind the best of orders 3 to 8 and never behind order 6 by more than 0.002.
-    "ngram": Recipe(
+    "ngram": ModelRecipe(
         model="ngram", width=0, depth=7, rate=0.0,
         batch=1, passes=1, least_steps=1, most_steps=1,
     ),
     # The most steps are about a minute of one core (1.2 million tokens). Optimizer, rate and batch
     # by bits per byte of held-out raw novels and web pages, depth and schedule by novels alone; one
     # seed each, with bytes. gpt-bpe takes them over untuned.
-    "gpt-bytes": Recipe(
+    "gpt-bytes": ModelRecipe(
         model="gpt-bytes", width=64, depth=3, context=128, optimizer="muon", rate=1e-2,
         schedule="trapezoid", warmup=0.05, clip=1.0, weight_decay=0.1,
         batch=8, passes=4, least_steps=300, most_steps=1_200,
     ),
-    "gpt-bpe": Recipe(
+    "gpt-bpe": ModelRecipe(
         model="gpt-bpe", width=64, depth=3, context=128, optimizer="muon", rate=1e-2,
         schedule="trapezoid", warmup=0.05, clip=1.0, weight_decay=0.1,
         batch=8, passes=4, least_steps=300, most_steps=1_200,
@@ -144,19 +146,21 @@ MODELS: dict[Task, tuple[Model, ...]] = {
 """Models of each task; the first is the default."""
 
 
-def recipe_for(task: Task, profile: Profile, model: str | None, change: dict[str, Any]) -> Recipe:
+def recipe_for(
+    task: Task, profile: Profile, model: str | None, change: dict[str, Any]
+) -> ModelRecipe:
     """Return the bundled recipe; `gpu` is wider and longer, `smoke` far too short.
 
     Raises:
-        ValueError: the model does not belong to the task.
+        UserError: the model does not belong to the task.
     """
     chosen = next((name for name in MODELS[task] if model in (None, name)), None)
     if chosen is None:
-        raise ValueError(f"model: {model!r} given; {task} allows {', '.join(MODELS[task])}")
+        raise UserError(f"model: {model!r} given; {task} allows {', '.join(MODELS[task])}")
     recipe = RECIPES[chosen]
     if profile == "smoke":
         change = {"least_steps": 50, "most_steps": 50} | change
     if profile == "gpu":
         wider = {"width": 64, "passes": 32} if chosen == "cnn" else {}
         change = {"most_steps": 40_000} | wider | change
-    return Recipe.model_validate(recipe.model_dump() | change)
+    return ModelRecipe.model_validate(recipe.model_dump() | change)

@@ -5,14 +5,15 @@ from typing import Annotated
 from pydantic import Field
 
 from pipelines import files
-from pipelines.readers.arrow import Arrow
-from pipelines.readers.delimited import Csv
-from pipelines.readers.huggingface import HuggingFace
-from pipelines.readers.images import Images
-from pipelines.readers.jsonl import Jsonl
-from pipelines.readers.parquet import Parquet
+from pipelines.errors import UserError
+from pipelines.readers.formats.arrow import Arrow
+from pipelines.readers.formats.delimited import Csv
+from pipelines.readers.formats.huggingface import HuggingFace
+from pipelines.readers.formats.image_files import Images
+from pipelines.readers.formats.jsonl import Jsonl
+from pipelines.readers.formats.parquet import Parquet
+from pipelines.readers.formats.text_files import Text
 from pipelines.readers.source import Source
-from pipelines.readers.text import Text
 
 Read = Annotated[
     Jsonl | Csv | Parquet | Arrow | Text | Images | HuggingFace, Field(discriminator="format")
@@ -30,14 +31,14 @@ def guess_format(path: str) -> str:
     """Return the format of a file, or of the first file of a folder or pattern that has one.
 
     Raises:
-        ValueError: no such file, or no file name tells.
+        UserError: no such file, or no file name tells.
     """
     for file in files.list_files(path):
         for name, kind in READERS.items():
             if kind.suffixes and file.path.lower().endswith(kind.suffixes):
                 return name
     known = ", ".join(ending for kind in READERS.values() for ending in kind.suffixes)
-    raise ValueError(f"{path}: no file name tells the format; known endings: {known}")
+    raise UserError(f"{path}: no file name tells the format; known endings: {known}")
 
 
 __all__ = [

@@ -10,6 +10,8 @@ from typing import Any, BinaryIO
 
 import zstandard
 
+from pipelines.files import File
+
 _OPEN: dict[str, Callable[[], Any]] = {
     ".gz": lambda: zlib.decompressobj(wbits=31),
     ".zst": lambda: zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj(),
@@ -30,9 +32,14 @@ def with_compressed(*suffixes: str) -> tuple[str, ...]:
     return tuple(suffix + end for suffix in suffixes for end in ("", *SUFFIXES))
 
 
-def kind_of(path: str) -> str | None:
+def compression_of(path: str) -> str | None:
     """Return the suffix of the compression a file name speaks of, None for a plain file."""
     return next((suffix for suffix in SUFFIXES if path.lower().endswith(suffix)), None)
+
+
+def expanded_size(file: File) -> int:
+    """Return about how many bytes a file holds once decompressed."""
+    return file.size * (1 if compression_of(file.path) is None else RATIO)
 
 
 def decompressed(file: BinaryIO, kind: str, step: int = 1 << 18) -> Iterator[bytes]:

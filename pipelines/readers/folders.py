@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from pipelines import files, keys
+from pipelines import files
+from pipelines.errors import UserError
 from pipelines.readers.reader import Bad, Chunk, ChunkSize, Piece
 from pipelines.readers.records import with_keys
-from pipelines.rows import Columns
+from pipelines.rows import Columns, keys
 
 
-class BadFile(ValueError):
+class BadFile(UserError):
     """A file that was read but cannot be a row; says why."""
 
 

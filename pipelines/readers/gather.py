@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from pipelines.readers.reader import Chunk, ChunkSize
-from pipelines.readers.schema import conform, merge_schemas
 from pipelines.rows import KEY
+from pipelines.rows.schema import conform, merge_schemas
 
 
 def gather(chunks: Iterable[Chunk], size: ChunkSize) -> Iterator[Chunk]:

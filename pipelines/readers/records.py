@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from pipelines import keys
+from pipelines.maths.arrays import Int64, Keys
 from pipelines.readers.reader import REST_LOST, Bad, Chunk, ChunkSize, Piece
-from pipelines.readers.schema import convert
-from pipelines.rows import ID, KEY, Columns
-
-Positions = npt.NDArray[np.int64]
+from pipelines.rows import ID, KEY, Columns, keys
+from pipelines.rows.schema import convert
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class Records:
     """Parsed records of one piece on their way into a chunk."""
 
     table: pa.Table
-    positions: Positions
+    positions: Int64
     """Position of each row in its file."""
     where: Callable[[int], str]
     """Says in words where row i of the table stands; called for bad rows only."""
@@ -54,14 +51,14 @@ class Records:
 
 
 def bad_records(
-    piece: Piece, positions: Positions, errors: dict[int, str], where: Callable[[int], str]
+    piece: Piece, positions: Int64, errors: dict[int, str], where: Callable[[int], str]
 ) -> list[Bad]:
     """Return the records that `errors` names by index, in order."""
     at = keys.pack(piece.file, positions)
     return [Bad(int(at[i]), piece.name, where(i), errors[i]) for i in sorted(errors)]
 
 
-def with_keys(table: pa.Table, at: keys.Keys, places: pa.Array, id_column: str | None) -> pa.Table:
+def with_keys(table: pa.Table, at: Keys, places: pa.Array, id_column: str | None) -> pa.Table:
     """Return the table with `_key` and `_id` set; a row without an id is called by its place."""
     names: list[str] = table.column_names
     ids: pa.Array | pa.ChunkedArray = places
@@ -73,7 +70,7 @@ def with_keys(table: pa.Table, at: keys.Keys, places: pa.Array, id_column: str |
     return table.append_column(KEY, pa.array(at)).append_column(ID, ids)
 
 
-def place_ids(name: str, positions: Positions) -> pa.Array:
+def place_ids(name: str, positions: Int64) -> pa.Array:
     """Return `<name>#<position>` for each position."""
     return pc.binary_join_element_wise(name, pa.array(positions).cast(pa.string()), "#")
 

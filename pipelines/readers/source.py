@@ -10,10 +10,11 @@ import pyarrow as pa
 from pydantic import Field
 
 from pipelines import files
+from pipelines.errors import UserError
 from pipelines.options import Options
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
-from pipelines.readers.schema import is_image, is_text
 from pipelines.rows import ID, KEY, PARENT, SPLIT, Columns
+from pipelines.rows.schema import is_image, is_text
 
 
 class Source(Options):
@@ -97,19 +98,19 @@ class Source(Options):
         """Check the columns of a file that has a schema, and return their roles.
 
         Raises:
-            ValueError: a column is named twice, reserved, missing, or of a type its role cannot
+            UserError: a column is named twice, reserved, missing, or of a type its role cannot
                 have.
         """
         have = schema.names
         twice = sorted({name for name in have if have.count(name) > 1})
         if twice:
-            raise ValueError(f"{file} has two columns called {twice[0]!r}: rename one of them")
+            raise UserError(f"{file} has two columns called {twice[0]!r}: rename one of them")
         check_reserved(have, self.id, file)
         found = self.present(have)
         for role in ("text", "image", "label", "id"):
             name = getattr(self, role)
             if getattr(found, role) is None and (name is not None or role in required):
-                raise ValueError(_no_column(role, name or role, have, file))
+                raise UserError(_no_column(role, name or role, have, file))
         check_types(schema, found, required, file)
         return found
 
@@ -119,7 +120,7 @@ def check_reserved(have: Sequence[str], id_column: str | None, file: str) -> Non
     ours = (KEY, SPLIT, PARENT) if id_column in (None, ID) else (KEY, SPLIT, PARENT, ID)
     for name in ours:
         if name in have:
-            raise ValueError(
+            raise UserError(
                 f"{file} has a column {name!r}, which curate keeps for itself: rename it"
             )
 
@@ -132,7 +133,7 @@ def check_types(schema: pa.Schema, columns: Columns, required: Sequence[str], fi
     ):
         name = getattr(columns, role)
         if role in required and name is not None and not fits(schema.field(name).type):
-            raise ValueError(
+            raise UserError(
                 f"{file}: column {name!r} is {schema.field(name).type}, but {role} must be "
                 f"{wanted}. Name another column with `read: {{{role}: ...}}`; "
                 f"there are: {', '.join(schema.names)}"

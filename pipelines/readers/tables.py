@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from pipelines.readers.lines import invalid_utf8
+from pipelines.readers.line_blocks import invalid_utf8
 from pipelines.readers.reader import Chunk, ChunkSize, Piece
 from pipelines.readers.records import Records
 from pipelines.rows import Columns

@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field
 
-from pipelines.steps.augment_image import AugmentImage
-from pipelines.steps.augment_text import AugmentText
-from pipelines.steps.cluster_sample import ClusterSample
-from pipelines.steps.columns import DropColumns
-from pipelines.steps.dsir import Dsir
-from pipelines.steps.embed import Embed
-from pipelines.steps.exact_dedup import ExactDedup
-from pipelines.steps.image_check import ImageCheck
-from pipelines.steps.image_near_dedup import ImageNearDedup
-from pipelines.steps.k_center import KCenter
-from pipelines.steps.label_errors import DropLabelErrors
-from pipelines.steps.language import Language
-from pipelines.steps.lengths import CharCount, WordCount
-from pipelines.steps.line_dedup import LineDedup
-from pipelines.steps.mix import Mix
-from pipelines.steps.near_dedup import NearDedup
-from pipelines.steps.normalize import NormalizeText
-from pipelines.steps.prune_prototypes import PrunePrototypes
-from pipelines.steps.sample import Sample
-from pipelines.steps.select_top import SelectTop
-from pipelines.steps.semantic_dedup import SemanticDedup
-from pipelines.steps.split import Split
+from pipelines.steps.augment.augment_image import AugmentImage
+from pipelines.steps.augment.augment_text import AugmentText
+from pipelines.steps.dedup.exact_dedup import ExactDedup
+from pipelines.steps.dedup.image_near_dedup import ImageNearDedup
+from pipelines.steps.dedup.line_dedup import LineDedup
+from pipelines.steps.dedup.near_dedup import NearDedup
+from pipelines.steps.dedup.semantic_dedup import SemanticDedup
+from pipelines.steps.dedup.substring_dedup import SubstringDedup
+from pipelines.steps.images.image_check import ImageCheck
+from pipelines.steps.labels.label_errors import DropLabelErrors
+from pipelines.steps.rows.columns import DropColumns
+from pipelines.steps.rows.split import Split
+from pipelines.steps.select.cluster_sample import ClusterSample
+from pipelines.steps.select.dsir import Dsir
+from pipelines.steps.select.k_center import KCenter
+from pipelines.steps.select.mix import Mix
+from pipelines.steps.select.prune_prototypes import PrunePrototypes
+from pipelines.steps.select.sample import Sample
+from pipelines.steps.select.select_top import SelectTop
 from pipelines.steps.step import Step
-from pipelines.steps.substring_dedup import SubstringDedup
+from pipelines.steps.text.language import Language
+from pipelines.steps.text.lengths import CharCount, WordCount
+from pipelines.steps.text.normalize import NormalizeText
+from pipelines.steps.vectors.embed import Embed
 
 GROUP = "curate.steps"
 """Entry-point group of operators that other packages bring."""

@@ -13,10 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines import files
-from pipelines.keys import Keys
-from pipelines.mail import Message, Round, home, message, scatter
+from pipelines.exchange.earlier import open_earlier
+from pipelines.exchange.mail import Message, Round, home, message, scatter
+from pipelines.exchange.shards import open_rows
+from pipelines.maths.arrays import Keys
 from pipelines.rows import KEY, Rows
-from pipelines.steps.step import Chance, Step
+from pipelines.rows.chance import Chance
+from pipelines.steps.step import Step
 
 VERDICT = "verdict"
 """Kind of the messages that tell a shard which of its rows are dropped."""
@@ -71,9 +74,6 @@ class Site:
 
         A negative number is a file of keys of an earlier run.
         """
-        from pipelines.earlier import open_earlier  # they read rows for steps: late
-        from pipelines.shard import open_rows  # to avoid a ring
-
         if number < 0:
             paths = json.loads(files.read_bytes(earlier_list(self.work, self.chance.step)))
             return open_earlier(paths, number, keys)
@@ -128,7 +128,7 @@ class Corpus(Step):
         """Return what a later run needs to compare each row, one line a row: `_id` and columns.
 
         There, `sign` and the rounds meet rows that have these columns and no other, and negative
-        keys: see `pipelines.earlier`.
+        keys: see `pipelines.exchange.earlier`.
         """
         raise NotImplementedError
 

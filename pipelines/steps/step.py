@@ -10,105 +10,23 @@ alone, and quarantines those.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import xxhash
-
 from pipelines.options import Options
-from pipelines.rows import Mask, Rows
+from pipelines.rows import Rows
+from pipelines.rows.chance import Chance
+from pipelines.rows.verdicts import Verdicts, first_of, within
 
-
-@dataclass(frozen=True)
-class Verdicts:
-    """One verdict a row: `code` 0 keeps it, `code` i drops it for `reasons[i - 1]`.
-
-    `value` is what was measured and `threshold` what it was held against (NaN where there is
-    none); `detail` says more in words (null where there is nothing to say).
-    """
-
-    code: npt.NDArray[np.int16]
-    reasons: tuple[str, ...]
-    value: npt.NDArray[np.float64]
-    threshold: npt.NDArray[np.float64]
-    detail: pa.Array | None = None
-
-    @property
-    def keep(self) -> Mask:
-        """Which rows are kept, shape (rows,)."""
-        return np.asarray(self.code == 0)
-
-
-def within(
-    value: npt.ArrayLike,
-    at_least: float | None,
-    at_most: float | None,
-    *,
-    below: str,
-    above: str,
-    detail: pa.Array | None = None,
-) -> Verdicts:
-    """Judge a measured `value` a row by inclusive bounds; None is no bound."""
-    measured = np.asarray(value, dtype=np.float64)
-    code = np.zeros(len(measured), dtype=np.int16)
-    threshold = np.full(len(measured), np.nan)
-    if at_most is not None:
-        code[measured > at_most] = 2
-        threshold[code == 2] = at_most
-    if at_least is not None:
-        low = measured < at_least
-        code[low] = 1
-        threshold[low] = at_least
-    return Verdicts(code, (below, above), measured, threshold, detail)
-
-
-def first_of(verdicts: Iterable[Verdicts]) -> Verdicts:
-    """Merge verdicts on the same rows: the first that drops a row decides."""
-    merged: Verdicts | None = None
-    for verdict in verdicts:
-        if merged is None:
-            merged = verdict
-            continue
-        wins = merged.keep & ~verdict.keep
-        merged = Verdicts(
-            np.where(wins, verdict.code + len(merged.reasons), merged.code).astype(np.int16),
-            merged.reasons + verdict.reasons,
-            np.where(wins, verdict.value, merged.value),
-            np.where(wins, verdict.threshold, merged.threshold),
-        )
-    if merged is None:
-        raise ValueError("first_of needs at least one verdict")
-    return merged
-
-
-@dataclass(frozen=True)
-class Chance:
-    """Randomness as a parameter: a function of (recipe seed, step index, row id) alone."""
-
-    seed: int
-    step: int
-
-    def _salt(self) -> int:
-        return xxhash.xxh3_64_intdigest(f"{self.seed}:{self.step}".encode())
-
-    def hashes(self, ids: pa.Array) -> npt.NDArray[np.uint64]:
-        """Return one uniform 64-bit integer a row id, shape (rows,)."""
-        salt, digest = self._salt(), xxhash.xxh3_64_intdigest
-        names = ids.cast(pa.binary()).to_pylist()
-        return np.fromiter((digest(name, salt) for name in names), np.uint64, len(names))
-
-    def uniform(self, ids: pa.Array) -> npt.NDArray[np.float64]:
-        """Return one number in [0, 1) a row id, shape (rows,)."""
-        return (self.hashes(ids) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-    def generator(self, row_id: str) -> np.random.Generator:
-        """Return the generator of one row."""
-        return np.random.default_rng(xxhash.xxh3_64_intdigest(row_id.encode(), self._salt()))
-
+__all__ = [
+    "Chance",
+    "Derive",
+    "Filter",
+    "Map",
+    "Step",
+    "Verdicts",
+    "first_of",
+    "within",
+]
 
 COLUMN_OPTIONS = ("column", "columns", "by", "per", "group", "prefer")
 """Options that name columns."""

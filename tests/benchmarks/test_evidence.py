@@ -9,7 +9,7 @@ import pytest
 from documents import new_paragraphs, package_documents
 from prepare import CORPORA, LABELS, first_of_each, held_out, linked, prepare
 
-from curate.recipe import load_recipe
+from curate.recipe.recipe import load_recipe
 
 CLASSES = ["airplane", "automobile", "bird"]
 

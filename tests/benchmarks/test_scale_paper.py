@@ -9,11 +9,12 @@ import pytest
 from benchmarks import limits as told
 from benchmarks.limits import Corpus, limits
 from benchmarks.scale_paper import PAPER, PLOT, Prices, paper
-from curate.costs import load_costs
-from pipelines.mail import message
+from curate.plan.costs import load_costs
+from pipelines.exchange.mail import message
 from pipelines.rows import HOME, KEY
-from pipelines.steps import NearDedup, corpus, exact_dedup, line_dedup, substring_dedup
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps import NearDedup, corpus
+from pipelines.steps.dedup import exact_dedup, line_dedup, substring_dedup
 from pipelines.testing import rows_of
 
 COSTS = load_costs()

@@ -9,7 +9,7 @@ from benchmarks.observation import TINY, Observation
 from benchmarks.scaling_cases import CASES
 from benchmarks.scaling_corpora import generate
 from benchmarks.scaling_plot import draw
-from curate.costs import load_costs
+from curate.plan.costs import load_costs
 
 ABOUT = {"date": "2026-01-01", "machine": "made up", "versions": {}}
 EXACT = {"op": "exact_dedup"}

@@ -4,7 +4,7 @@ import io
 
 from PIL import Image
 
-from curate.examples import Content, Example
+from curate.report.examples import Content, Example
 
 
 def step(number, op, entered, *, reasons=None, quarantined=0, derived=0):

@@ -1,6 +1,6 @@
 import pytest
 
-from curate.accounting import accounted, percent
+from curate.report.accounting import accounted, percent
 
 
 def test_accounted_insists_on_the_balance():

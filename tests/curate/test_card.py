@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from curate.card import dataset_card, front_matter, size_category
-from pipelines.features import IMAGE_TYPE, features_of, state_json, with_features
+from curate.report.card import dataset_card, front_matter, size_category
+from pipelines.rows.hf_features import IMAGE_TYPE, features_of, state_json, with_features
 
 SOURCE = "name: tiny\nseed: 7\n"
 

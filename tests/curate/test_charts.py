@@ -1,4 +1,4 @@
-from curate.charts import figure
+from curate.report.charts import figure
 
 
 def test_figure_draws_each_bin_with_its_counts():

@@ -12,9 +12,10 @@ from test_explain import ROWS, write_ledger
 
 from curate.cli import main
 from curate.errors import RunFailed, TooManyQuarantined
-from curate.exits import raised_by_us
-from curate.terminal import print_run
+from curate.run.run_text import print_run
+from pipelines.errors import UserError
 from pipelines.steps import STEPS
+from training.errors import UserError as ProofUserError
 
 RECIPE = """\
 name: web
@@ -79,10 +80,10 @@ def calls(monkeypatch):
     result = SimpleNamespace(out=Path("out"), manifest=MANIFEST, report=Path("out/report.html"))
     proof = SimpleNamespace(supported=True, verdict="curation helped", result=None, place=None)
     made_of = SimpleNamespace(made=made, stand_in=stand_in, proof=proof, result=result)
-    stand_in("curate.run", run_recipe=result)
-    stand_in("curate.prove", prove_recipe=proof, prove_directories=proof)
-    stand_in("curate.prove_text", print_result=None)
-    stand_in("curate.samples", write_samples=[Path("samples/web.jsonl")])
+    stand_in("curate.run.run", run_recipe=result)
+    stand_in("curate.prove.prove", prove_recipe=proof, prove_directories=proof)
+    stand_in("curate.prove.prove_text", print_result=None)
+    stand_in("curate.samples.samples", write_samples=[Path("samples/web.jsonl")])
     return made_of
 
 
@@ -194,7 +195,7 @@ def test_run_refuses_a_second_recipe(here, calls):
     ],
 )
 def test_run_tells_expected_errors_without_a_traceback(here, calls, error, code, said):
-    calls.stand_in("curate.run", run_recipe=error)
+    calls.stand_in("curate.run.run", run_recipe=error)
     result = call("run", "r.yaml")
     assert result.exit_code == code
     assert result.stderr.startswith(said)
@@ -202,20 +203,20 @@ def test_run_tells_expected_errors_without_a_traceback(here, calls, error, code,
 
 
 def test_run_shows_tracebacks_on_request(here, calls):
-    calls.stand_in("curate.run", run_recipe=RunFailed("broken"))
+    calls.stand_in("curate.run.run", run_recipe=RunFailed("broken"))
     assert "Traceback" in call("--traceback", "run", "r.yaml").stderr
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("x"), ValueError("a library slipped")])
 def test_run_lets_unexpected_errors_through(here, calls, error):
-    calls.stand_in("curate.run", run_recipe=error)
+    calls.stand_in("curate.run.run", run_recipe=error)
     assert call("run", "r.yaml").exception is error
 
 
 def test_unexpected_error_shows_its_traceback(here):
     code = (
-        "import sys\nfrom types import ModuleType\nfake = ModuleType('curate.run')\n"
-        "fake.run_recipe = lambda *a, **k: 1 / 0\nsys.modules['curate.run'] = fake\n"
+        "import sys\nfrom types import ModuleType\nfake = ModuleType('curate.run.run')\n"
+        "fake.run_recipe = lambda *a, **k: 1 / 0\nsys.modules['curate.run.run'] = fake\n"
         "from curate.cli import main\nmain(['run', 'r.yaml'])"
     )
     done = run_python(code)
@@ -223,15 +224,18 @@ def test_unexpected_error_shows_its_traceback(here):
     assert "ZeroDivisionError" in done.stderr
 
 
-def test_value_errors_of_our_modules_are_for_the_user():
-    from curate.recipe import parse_size
+def test_what_the_user_must_mend_is_a_user_error():
+    from curate.recipe.recipe import parse_size
 
-    with pytest.raises(ValueError, match="not a size") as ours:
+    with pytest.raises(UserError, match="not a size"):
         parse_size("many")
-    with pytest.raises(ValueError, match="Expecting value") as theirs:
-        json.loads("")
-    assert raised_by_us(ours.value)
-    assert not raised_by_us(theirs.value)
+
+
+@pytest.mark.parametrize("error", [UserError("mend this"), ProofUserError("mend that")])
+def test_run_prints_what_the_user_must_mend(here, calls, error):
+    calls.stand_in("curate.run.run", run_recipe=error)
+    result = call("run", "r.yaml")
+    assert (result.exit_code, result.stderr) == (2, f"{error}\n")
 
 
 def test_validate_reports_each_recipe_and_all_errors(here):

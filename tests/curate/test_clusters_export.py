@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from curate.cli import main
-from curate.clusters import SCHEMA, clusters_of, summary, write_clusters
-from pipelines.ledger import DROPPED, KEPT, records
+from curate.inspect.clusters import SCHEMA, clusters_of, summary, write_clusters
+from pipelines.ledger.entries import DROPPED, KEPT, records
 
 
 def ledger() -> list[pa.Table]:

@@ -3,10 +3,10 @@ import json
 import pytest
 from pydantic import TypeAdapter
 
-from curate.costs import (
+from curate.plan.costs import (
     COSTS_FILE,
+    CostEstimate,
     Costs,
-    Estimate,
     PartCosts,
     Size,
     add_up,
@@ -18,8 +18,8 @@ from curate.costs import (
     term_value,
     total_of,
 )
-from pipelines.minhash import plan_bands
-from pipelines.plan import TASK_BYTES
+from pipelines.maths.sets.minhash import plan_bands
+from pipelines.readers.read_plan import TASK_BYTES
 from pipelines.steps import STEPS, AnyStep
 
 NO_MISS = {"median": 0.0, "worst": 0.0}
@@ -109,16 +109,16 @@ def test_estimate_is_start_and_terms():
         rows=10,
         error=errors_of([]),
     )
-    assert estimate_part(part, None, Size(10, 1, 4)) == Estimate(20.5, 47.0, 30.0)
+    assert estimate_part(part, None, Size(10, 1, 4)) == CostEstimate(20.5, 47.0, 30.0)
 
 
 def test_memory_is_that_of_the_greediest_step_and_the_rest_adds_up():
-    total = add_up(COSTS, [Estimate(2.0, 10.0, 5.0), Estimate(3.0, 30.0, 6.0)], 1)
+    total = add_up(COSTS, [CostEstimate(2.0, 10.0, 5.0), CostEstimate(3.0, 30.0, 6.0)], 1)
     assert (total.cpu, total.wall, total.memory, total.shuffled) == (6.0, 6.5, 130.0, 11.0)
 
 
 def test_more_processes_cost_cpu_and_save_time_only_on_what_is_parallel():
-    parts = [Estimate(100.0, 10.0, 0.0)]
+    parts = [CostEstimate(100.0, 10.0, 0.0)]
     two, many = add_up(COSTS, parts, 2), add_up(COSTS, parts, 1000)
     assert two.cpu == 1 + 150
     assert two.wall == 1.5 + 5 + 150 * 0.75

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.examples import A_REASON, Ledger, examples, pick, quarantined
-from pipelines.ledger import records
+from curate.report.examples import A_REASON, Ledger, examples, pick, quarantined
+from pipelines.ledger.entries import records
 
 
 def ledger_of(n: int) -> pa.Table:

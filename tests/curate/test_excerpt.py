@@ -1,6 +1,6 @@
 import pytest
 
-from curate.excerpt import SHOWN, excerpt, side_by_side, visible
+from curate.report.excerpt import SHOWN, excerpt, side_by_side, visible
 
 
 def test_visible_gives_shapeless_characters_a_number():

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.explain import Entry, explain
-from pipelines.ledger import LEDGER_SCHEMA
+from curate.inspect.explain import Entry, explain_row
+from pipelines.ledger.entries import LEDGER_SCHEMA
 
 ROWS = [
     {"key": 0, "id": "d00", "fate": "kept", "split": "train"},
@@ -87,17 +87,17 @@ def out(tmp_path):
     ],
 )
 def test_explain_tells_the_fate_in_words(out, row_id, lines):
-    assert list(explain(out, row_id).lines()) == lines
+    assert list(explain_row(out, row_id).lines()) == lines
 
 
 def test_explain_names_one_follower_in_the_singular(tmp_path):
     out = write_ledger(tmp_path, ROWS[:2])
-    assert list(explain(out, "d00").lines())[1] == "1 row names it:"
+    assert list(explain_row(out, "d00").lines())[1] == "1 row names it:"
 
 
 def test_explain_cuts_long_lists_but_not_its_json(tmp_path):
     followers = [{**ROWS[1], "key": n, "id": f"f{n}"} for n in range(1, 1235)]
-    found = explain(write_ledger(tmp_path, [ROWS[0], *followers]), "d00")
+    found = explain_row(write_ledger(tmp_path, [ROWS[0], *followers]), "d00")
     lines = list(found.lines())
     assert lines[1] == "1,234 rows name it:"
     assert lines[-1] == "  … and 1,214 more (--json lists all)"
@@ -105,20 +105,20 @@ def test_explain_cuts_long_lists_but_not_its_json(tmp_path):
 
 
 def test_explain_json_has_no_nan(out):
-    text = json.dumps(explain(out, "twin").as_json(), allow_nan=False)
+    text = json.dumps(explain_row(out, "twin").as_json(), allow_nan=False)
     assert json.loads(text)["entries"][1]["threshold"] is None
 
 
 def test_explain_refuses_an_unknown_id_and_names_the_nearest(out):
     with pytest.raises(ValueError, match=r"out: no row has the id 'd0l'; the nearest are .*d01"):
-        explain(out, "d0l")
+        explain_row(out, "d0l")
     with pytest.raises(ValueError, match=r"no row has the id 'zzzzzz'$"):
-        explain(out, "zzzzzz")
+        explain_row(out, "zzzzzz")
 
 
 def test_explain_refuses_a_folder_without_a_ledger(tmp_path):
     with pytest.raises(ValueError, match=r"no ledger in .*; give the folder that"):
-        explain(tmp_path, "d00")
+        explain_row(tmp_path, "d00")
 
 
 @pytest.mark.parametrize(

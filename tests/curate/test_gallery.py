@@ -1,9 +1,9 @@
 import pytest
 from made_run import make_example, step
 
-from curate.accounting import causes
-from curate.examples import Content
-from curate.gallery import evidence, gallery
+from curate.report.accounting import causes
+from curate.report.examples import Content
+from curate.report.gallery import evidence, gallery
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_evidence_is_in_words(record, said):
 
 
 def test_gallery_gives_each_reason_an_example_before_a_second(monkeypatch):
-    monkeypatch.setattr("curate.gallery.BUDGET", 2)
+    monkeypatch.setattr("curate.report.gallery.BUDGET", 2)
     steps = [step(1, "word_count", 9, reasons={"too_short": 4, "too_long": 4})]
     rows = [
         make_example(reason=r, content=Content("x")) for r in ("too_short",) * 3 + ("too_long",)
@@ -46,7 +46,7 @@ def test_gallery_gives_each_reason_an_example_before_a_second(monkeypatch):
     groups, left_out = gallery(rows, causes(steps, 9))
     assert [len(group.cards) for group in groups] == [1]
     assert left_out == 3
-    monkeypatch.setattr("curate.gallery.BUDGET", 2_000)
+    monkeypatch.setattr("curate.report.gallery.BUDGET", 2_000)
     groups, left_out = gallery(rows, causes(steps, 9))
     assert [len(group.cards) for group in groups] == [1, 1]
     assert left_out == 2

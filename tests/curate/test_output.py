@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from curate.output import write_dataset_files, write_text
+from curate.run.output import write_dataset_files, write_text
 
 
 def written(*digests: str) -> list[dict[str, object]]:

@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-import curate.run
+import curate.run.run
 from curate.cli import main
-from curate.costs import load_costs
-from curate.numbers import parse_bytes, parse_count
-from curate.plan import bandings, plan_recipe
-from curate.plan_text import in_bytes, in_time
-from curate.recipe import load_recipe
-from pipelines.minhash import candidate_probability
+from curate.plan.costs import load_costs
+from curate.plan.numbers import parse_bytes, parse_count
+from curate.plan.plan import bandings, plan_recipe
+from curate.plan.plan_text import in_bytes, in_time
+from curate.recipe.recipe import load_recipe
+from pipelines.maths.sets.minhash import candidate_probability
 from pipelines.steps import NearDedup
 
 RECIPE = """\
@@ -110,8 +110,8 @@ def small_parts(here, monkeypatch):
     """A file and its compressed copy, some hundred bytes that hold 8,000: for several workers."""
     (here / "data.jsonl.gz").write_bytes(gzip.compress((here / "data.jsonl").read_bytes()))
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    monkeypatch.setattr(curate.run, "BYTES_A_PROCESS", 300)
-    monkeypatch.setattr(curate.run, "SMALLEST_TASK", 20)
+    monkeypatch.setattr(curate.run.run, "BYTES_A_PROCESS", 300)
+    monkeypatch.setattr(curate.run.run, "SMALLEST_TASK", 20)
     Path("r.yaml").write_text(RECIPE.replace("data.jsonl", "data.jsonl*"))
     return here
 
@@ -120,7 +120,7 @@ def small_parts(here, monkeypatch):
 def test_tasks_and_workers_are_those_of_the_run():
     recipe = load_recipe("r.yaml")
     found = plan_recipe(recipe)
-    read, workers = curate.run.plan_reading(recipe, "local", None, None)
+    read, workers = curate.run.run.plan_reading(recipe, "local", None, None)
     assert (found.tasks, found.workers) == (len(read.tasks), workers)
     size = sum(path.stat().st_size for path in Path.cwd().glob("data.jsonl*"))
     assert workers == 1 + size // 300
@@ -131,7 +131,7 @@ def test_tasks_and_workers_are_those_of_the_run():
 def test_tasks_and_workers_of_described_rows_grow_with_the_files(monkeypatch):
     Path("data.jsonl").unlink()
     recipe = load_recipe("r.yaml")
-    monkeypatch.setattr(curate.run, "BYTES_A_PROCESS", 5000)
+    monkeypatch.setattr(curate.run.run, "BYTES_A_PROCESS", 5000)
     once = plan_recipe(recipe)
     more = plan_recipe(recipe, rows=20 * once.input.rows)
     assert once.workers == 1

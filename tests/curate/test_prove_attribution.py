@@ -3,10 +3,10 @@ from typing import Literal
 
 import pytest
 
-from curate.attribution import is_made, make_variants, plan_variants
-from curate.recipe import Recipe, Write
-from curate.run import run_recipe
-from pipelines.plan import make_plan
+from curate.prove.attribution import is_made, make_variants, plan_variants
+from curate.recipe.recipe import Recipe, Write
+from curate.run.run import run_recipe
+from pipelines.readers.read_plan import make_plan
 from pipelines.steps import STEPS
 from pipelines.steps.step import Filter
 

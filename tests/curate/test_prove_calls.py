@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 import training
-from curate.prove import prove_directories, prove_recipe
-from curate.recipe import Recipe
-from curate.run import run_recipe
+from curate.prove.prove import prove_directories, prove_recipe
+from curate.recipe.recipe import Recipe
+from curate.run.run import run_recipe
 from training.proof import prove as real
 
 ROWS = [{"body": f"text {i}", "kind": "ab"[i % 2], "true": "ab"[i % 2]} for i in range(30)]

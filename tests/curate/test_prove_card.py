@@ -1,6 +1,6 @@
 import pytest
 
-from curate.card import dataset_card, with_verdict
+from curate.report.card import dataset_card, with_verdict
 
 CARD = "---\npretty_name: x\n---\n\n# x\n\nAbout.\n\n## Load\n\n| split |\n\n## Steps\n\nnone\n"
 

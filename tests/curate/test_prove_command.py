@@ -22,7 +22,7 @@ def proved(tmp_path, monkeypatch):
     Path("r.yaml").write_text(RECIPE)
     made = []
     proof = SimpleNamespace(supported=True, verdict="better", result=None, place=None)
-    fake, text = ModuleType("curate.prove"), ModuleType("curate.prove_text")
+    fake, text = ModuleType("curate.prove.prove"), ModuleType("curate.prove.prove_text")
 
     def prove_recipe(recipe, *, cache, display):
         made.append({"recipe": recipe, "cache": cache})
@@ -34,8 +34,8 @@ def proved(tmp_path, monkeypatch):
 
     fake.prove_recipe, fake.prove_directories = prove_recipe, prove_directories
     text.print_result = lambda result, place, console: None
-    monkeypatch.setitem(sys.modules, "curate.prove", fake)
-    monkeypatch.setitem(sys.modules, "curate.prove_text", text)
+    monkeypatch.setitem(sys.modules, "curate.prove.prove", fake)
+    monkeypatch.setitem(sys.modules, "curate.prove.prove_text", text)
     return SimpleNamespace(made=made, proof=proof)
 
 
@@ -105,7 +105,7 @@ def test_prove_refuses_what_makes_no_sense(proved, line, said):
 def test_prove_offers_the_tasks_that_training_knows():
     from typing import get_args
 
-    from curate.prove_command import TASKS
+    from curate.prove.prove_command import TASKS
     from training.recipes import Task
 
     assert get_args(Task) == TASKS

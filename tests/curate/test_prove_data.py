@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict
 
-from curate.prove_data import given, split_paths
+from curate.prove.prove_data import given, split_paths
 from training.pool.shards import read_table
 
 ROWS = [{"text": f"text {i}", "label": "ab"[i % 2]} for i in range(6)]

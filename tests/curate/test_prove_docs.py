@@ -4,10 +4,10 @@ import ast
 import re
 from pathlib import Path
 
-from curate.prove_command import prove
-from curate.prove_section import Prove
-from curate.recipe import load_recipe
-from training.arms import ARMS
+from curate.prove.prove_command import prove
+from curate.recipe.prove_section import Prove
+from curate.recipe.recipe import load_recipe
+from training.design.arms import ARMS
 from training.recipes import MODELS
 
 TEXT = (Path(__file__).parents[2] / "docs/proof.md").read_text()

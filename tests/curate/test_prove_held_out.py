@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from datasets import Dataset, DatasetDict
 
-from curate.prove_data import given
-from curate.prove_progress import Silent
-from curate.prove_section import Prove
-from curate.prove_tests import asked_tests, hold_out, own_test
+from curate.prove.prove_data import given
+from curate.prove.prove_progress import Silent
+from curate.prove.prove_tests import asked_tests, hold_out, own_test
+from curate.recipe.prove_section import Prove
 from training.pool.shards import read_table
 
 ASKED = Prove(task="text_classification", test="none")

@@ -1,6 +1,6 @@
 import pytest
 
-from curate.planted import MARKER, planted_in, write_marker
+from curate.samples.planted import MARKER, planted_in, write_marker
 from pipelines import files
 
 

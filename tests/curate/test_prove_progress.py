@@ -4,11 +4,18 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from curate import prove_progress
-from curate.prove_progress import Lines, Live, duration, plan_lines, remaining, standing
-from training.plan import Plan, write_json
-from training.progress import Progress
+from curate.prove import prove_progress
+from curate.prove.prove_progress import (
+    Lines,
+    Live,
+    duration,
+    planned_runs,
+    remaining,
+    standing,
+)
+from training.design.plan import ProofPlan, save_json
 from training.recipes import RECIPES
+from training.runs.progress import Progress
 
 NOW = Progress(12, 121, "raw, seed 2", 60.0, 545.0, 0.013, (-0.002, 0.028), "accuracy")
 
@@ -16,7 +23,7 @@ NOW = Progress(12, 121, "raw, seed 2", 60.0, 545.0, 0.013, (-0.002, 0.028), "acc
 @pytest.fixture
 def planned(tmp_path):
     """A folder with a plan as `training.prove` writes it before the first run."""
-    plan = Plan(
+    plan = ProofPlan(
         code="c",
         versions={},
         task="text_classification",
@@ -40,13 +47,13 @@ def planned(tmp_path):
         rows={},
         mde_before=0.013,
     )
-    write_json(tmp_path / "plan.json", plan.model_dump(mode="json"))
+    save_json(tmp_path / "plan.json", plan.model_dump(mode="json"))
     return tmp_path, plan
 
 
 def test_plan_says_runs_and_power(planned):
     folder, plan = planned
-    runs, power = plan_lines(folder)
+    runs, power = planned_runs(folder)
     assert runs == (
         "plan    5 arms × 3 seeds + 12 at 2 smaller sizes + 12 at 2 other learning rates = 39 runs "
         "of linear; arms: raw, curated, aa and 2 that judge single steps"
@@ -54,8 +61,8 @@ def test_plan_says_runs_and_power(planned):
     assert "expected to find a gap of 1.3 points with 80 % power" in power
     assert "smallest that matters is 1.0 points: exploratory" in power
     enough = plan.model_copy(update={"mde_before": 0.009})
-    write_json(folder / "plan.json", enough.model_dump(mode="json"))
-    assert plan_lines(folder)[1].endswith("enough for a claim")
+    save_json(folder / "plan.json", enough.model_dump(mode="json"))
+    assert planned_runs(folder)[1].endswith("enough for a claim")
 
 
 def test_standing_says_on_which_rows_the_estimate_is_made():

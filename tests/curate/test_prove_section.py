@@ -1,7 +1,7 @@
 import pytest
 
 from curate.errors import RecipeError
-from curate.recipe import load_recipe
+from curate.recipe.recipe import load_recipe
 
 HEAD = """\
 name: web
@@ -78,6 +78,6 @@ def test_section_says_what_is_wrong(section, lines, said):
 
 
 def test_section_documents_every_option():
-    from curate.prove_section import Prove
+    from curate.recipe.prove_section import Prove
 
     assert set(Prove.option_docs()) == set(Prove.model_fields) - {"task"} | {"task"}

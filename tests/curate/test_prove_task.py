@@ -1,6 +1,6 @@
 import pytest
 
-from curate.prove_task import infer_task
+from curate.prove.prove_task import infer_task
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from curate.prove_text import print_result
+from curate.prove.prove_text import print_result
 from training import compare_scores
-from training.result import Facts, Multiplier, StepWorth
+from training.result.result import Facts, Multiplier, StepWorth
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,9 @@ def test_result_prints_files_that_are_there(result, tmp_path):
 
 
 def test_result_prints_multipliers(result, tmp_path):
-    from training.result import Curve
+    from training.result.result import LearningCurve
 
     worth = Multiplier.model_construct(says="Worth 1.5 times the rows.")
-    curve = Curve.model_construct(multipliers=[worth])
+    curve = LearningCurve.model_construct(multipliers=[worth])
     said = printed(result.model_copy(update={"curve": curve}), tmp_path)
     assert "Worth 1.5 times the rows." in said.splitlines()

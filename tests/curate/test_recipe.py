@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from tiny_recipe import STEPS, TinyRecipe, WordCount
 
-from curate.errors import RecipeError, TooManyQuarantined, did_you_mean, shown
-from curate.fieldtypes import first_sentence
-from curate.recipe import Recipe, load_recipe, parse_size, quarantine_budget, recipe_yaml
-from curate.reference import find_operator, operator_markdown, operators, recipe_schema
+from curate.errors import RecipeError, TooManyQuarantined, shown
+from curate.recipe.fieldtypes import first_sentence
+from curate.recipe.recipe import Recipe, load_recipe, parse_size, quarantine_budget, recipe_yaml
+from curate.recipe.reference import find_operator, operator_markdown, operators, recipe_schema
+from pipelines.errors import did_you_mean
 from pipelines.steps import STEPS as REAL_STEPS
 
 SOUND = """\

@@ -6,8 +6,8 @@ import pytest
 from made_run import make_example, make_manifest, near, picture, step
 from PIL import Image
 
-from curate.examples import Content
-from curate.report import label_bars, render_report, with_proof
+from curate.report.examples import Content
+from curate.report.report import label_bars, render_report, with_proof
 
 LIMIT = 1_500_000
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.planted import planted_in
-from curate.samples import DIGITS, REVIEWS, write_samples
-from pipelines.images import decode
+from curate.samples.planted import planted_in
+from curate.samples.samples import DIGITS, REVIEWS, write_samples
+from pipelines.maths.images.pixels import decode_image
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +126,8 @@ def test_samples_digits_are_as_planted(written: Path):
     broken = {note["id"] for note in notes if note["defect"].startswith("file ")}
     for name in broken:
         with pytest.raises(ValueError, match="bytes"):
-            decode(train.pop(name))
-    assert {decode(data).shape for data in train.values()} == {(28, 28, 3)}
+            decode_image(train.pop(name))
+    assert {decode_image(data).shape for data in train.values()} == {(28, 28, 3)}
     wrong = {note["id"]: note["was"] for note in notes if note["defect"] == "wrong label"}
     assert all(name.split("/")[0] != was for name, was in wrong.items())
     assert len(wrong) == round(0.3 * 500)

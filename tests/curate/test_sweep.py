@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import curate.sweep
+import curate.plan.sweep
 from curate.cli import main
-from curate.numbers import parse_values
-from curate.recipe import load_recipe
-from curate.sweep import parse_sweep, sweep_recipe
+from curate.plan.numbers import parse_values
+from curate.plan.sweep import parse_sweep, sweep_recipe
+from curate.recipe.recipe import load_recipe
 
 RECIPE = """\
 name: web
@@ -164,7 +164,7 @@ def test_too_many_quarantined_rows_are_told_and_do_not_end_a_sweep(here):
     ],
 )
 def test_rows_and_keys_of_a_value_go_before_the_next_runs(monkeypatch, asked, others):
-    run, folders = curate.sweep.run_recipe, []
+    run, folders = curate.plan.sweep.run_recipe, []
 
     def watched(recipe, **options):
         folder = Path(recipe.write.path).parent
@@ -175,13 +175,13 @@ def test_rows_and_keys_of_a_value_go_before_the_next_runs(monkeypatch, asked, ot
         folders.append({p.name for p in folder.iterdir()} - {p.name for p in outs})
         return run(recipe, **options)
 
-    monkeypatch.setattr(curate.sweep, "run_recipe", watched)
+    monkeypatch.setattr(curate.plan.sweep, "run_recipe", watched)
     found = sweep_recipe("r.yaml", ("write.keys=true",), asked, workers=1)
     assert folders == [set(), *[others] * (len(found.values) - 1)]
 
 
 def test_seconds_are_those_of_the_whole_run(monkeypatch):
-    run, spent = curate.sweep.run_recipe, []
+    run, spent = curate.plan.sweep.run_recipe, []
 
     def timed(recipe, **options):
         start = time.perf_counter()
@@ -189,7 +189,7 @@ def test_seconds_are_those_of_the_whole_run(monkeypatch):
         spent.append(time.perf_counter() - start)
         return result
 
-    monkeypatch.setattr(curate.sweep, "run_recipe", timed)
+    monkeypatch.setattr(curate.plan.sweep, "run_recipe", timed)
     found = sweep_recipe("r.yaml", (), "similarity=0.5,0.9", workers=1)
     for one, seconds in zip(found.values, spent, strict=True):
         assert seconds - 0.001 <= one.seconds < seconds + 1

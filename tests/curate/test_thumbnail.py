@@ -6,7 +6,7 @@ import pytest
 from made_run import picture
 from PIL import Image
 
-from curate.thumbnail import thumbnail
+from curate.report.thumbnail import thumbnail
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "F", "CMYK"])

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from curate.recipe import Recipe
+from curate.recipe.recipe import Recipe
 from pipelines.options import Options
 from pipelines.steps.corpus import Corpus
 from pipelines.steps.step import Derive, Filter, Map

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from in_memory import Drop, Poison
 
-from curate.recipe import Recipe
+from curate.recipe.recipe import Recipe
 from pipelines.steps import AnyStep
 
 

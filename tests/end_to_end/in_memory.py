@@ -14,13 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.account import balance
-from pipelines.engine import Job, first_messages, rounds_of
-from pipelines.mail import run_rounds
-from pipelines.plan import TASK_BYTES, make_plan
+from pipelines.engine.graph import Job, first_messages, rounds_of
+from pipelines.engine.spool import PLAN_FILE
+from pipelines.exchange.mail import run_rounds
+from pipelines.ledger.balance import balance
+from pipelines.readers.read_plan import TASK_BYTES, make_plan
 from pipelines.rows import Rows
-from pipelines.spool import PLAN_FILE
-from pipelines.steps.step import Chance, Filter, Map, Step, Verdicts
+from pipelines.rows.chance import Chance
+from pipelines.rows.verdicts import Verdicts
+from pipelines.steps.step import Filter, Map, Step
 
 
 class Poison(Map):

@@ -10,7 +10,7 @@ import pytest
 from in_memory import Poison, read_ledger, read_shards
 
 from curate.errors import TooManyQuarantined
-from curate.run import run_recipe
+from curate.run.run import run_recipe
 
 Make = Callable[..., Any]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from curate.run import run_recipe
-from pipelines import segment_run
+from curate.run.run import run_recipe
+from pipelines.engine import segment_run
 from pipelines.steps import STEPS
 
 Make = Callable[..., Any]

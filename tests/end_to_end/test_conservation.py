@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_memory import Drop, Outcome, Poison, run_job
 
-from pipelines.account import Unbalanced, balance
-from pipelines.readers.jsonl import Jsonl
+from pipelines.ledger.balance import Unbalanced, balance
+from pipelines.readers.formats.jsonl import Jsonl
 from pipelines.steps import STEPS
 
 TEXTS = ["poison", "drop this", "one two three", "four five six", "seven", "", None, b"{broken"]
@@ -149,7 +149,7 @@ def test_balance_of_a_run_without_rows_is_zero(tmp_path: Path) -> None:
 def test_a_row_entered_twice_in_the_ledger_stops_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines import segment_run
+    from pipelines.engine import segment_run
 
     once = segment_run.survivors
     monkeypatch.setattr(segment_run, "survivors", lambda rows: [*once(rows), *once(rows)])
@@ -162,7 +162,7 @@ def test_a_row_entered_twice_in_the_ledger_stops_the_run(
 def test_a_verdict_on_a_row_that_is_not_there_stops_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines.steps import exact_dedup
+    from pipelines.steps.dedup import exact_dedup
 
     made = exact_dedup.send_home
 

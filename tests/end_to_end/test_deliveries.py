@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from in_memory import read_ledger
 
-from curate.clusters import clusters_of
 from curate.errors import RunFailed
-from curate.explain import explain, open_ledger
-from curate.recipe import Recipe
-from curate.run import run_recipe
+from curate.inspect.clusters import clusters_of
+from curate.inspect.explain import explain_row, open_ledger
+from curate.recipe.recipe import Recipe
+from curate.run.run import run_recipe
 
 Make = Callable[..., Any]
 
@@ -89,7 +89,7 @@ def test_two_deliveries_keep_what_one_would(
     gone = [row for row in ledger if row["detail"] == "which an earlier run has"]
     assert gone
     assert {row["other"].split("-")[0] for row in gone} == {"d1"}
-    assert explain(tmp_path / "second", gone[0]["id"]).lines()
+    assert explain_row(tmp_path / "second", gone[0]["id"]).lines()
 
 
 def test_rows_that_were_delivered_stay_though_a_later_one_links_them(
@@ -266,5 +266,5 @@ def test_rows_of_equal_ids_in_two_deliveries_are_told_apart(
     ledger = open_ledger(tmp_path / "out2").get_fragments()
     members = clusters_of(part.to_table() for part in ledger)
     assert members["earlier"].to_pylist() == [True, True]
-    assert not explain(tmp_path / "out2", gone["id"]).others
+    assert not explain_row(tmp_path / "out2", gone["id"]).others
     assert "new row" not in (tmp_path / "out2/_curate/report.html").read_text()

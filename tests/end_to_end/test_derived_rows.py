@@ -9,12 +9,13 @@ from typing import Any
 
 from in_memory import Poison, run_job
 
-from curate.recipe import Recipe
-from curate.run import run_recipe
-from pipelines.readers.jsonl import Jsonl
+from curate.recipe.recipe import Recipe
+from curate.run.run import run_recipe
+from pipelines.readers.formats.jsonl import Jsonl
 from pipelines.rows import Rows
+from pipelines.rows.chance import Chance
 from pipelines.steps import STEPS
-from pipelines.steps.step import Chance, Derive
+from pipelines.steps.step import Derive
 
 Make = Callable[..., Any]
 

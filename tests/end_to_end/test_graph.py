@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from in_memory import run_job
 
-from curate.recipe import Recipe
-from pipelines import engine
-from pipelines.plan import make_plan
+from curate.recipe.recipe import Recipe
+from pipelines.engine import graph as engine
+from pipelines.readers.read_plan import make_plan
 
 STEPS = [
     {"op": "normalize_text"},

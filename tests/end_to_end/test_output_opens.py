@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.run import run_recipe
+from curate.run.run import run_recipe
 
 datasets = pytest.importorskip("datasets")
 

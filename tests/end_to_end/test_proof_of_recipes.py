@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from curate.planted import write_marker
-from curate.prove import Proof, prove_recipe
-from curate.recipe import Recipe
-from curate.run import run_recipe
-from training.progress import Progress
+from curate.prove.prove import Proof, prove_recipe
+from curate.recipe.recipe import Recipe
+from curate.run.run import run_recipe
+from curate.samples.planted import write_marker
+from training.runs.progress import Progress
 
 Make = Callable[..., Any]
 WORDS = {"cat": "meow purr claw whisker", "dog": "bark fetch tail bone"}

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 from in_memory import run_job
 
-from curate.recipe import Recipe
-from curate.run import run_recipe
-from pipelines import segment_run, writer
+from curate.recipe.recipe import Recipe
+from curate.run.run import run_recipe
+from pipelines.engine import segment_run
+from pipelines.output import writer
 from pipelines.rows import MissingColumn, Rows
+from pipelines.rows.chance import Chance
 from pipelines.steps import STEPS
-from pipelines.steps.step import Chance, Map
+from pipelines.steps.step import Map
 
 Make = Callable[..., Any]
 
@@ -68,7 +70,7 @@ def test_finished_segments_are_not_computed_again(
         return made(self, *args)
 
     monkeypatch.setattr(segment_run.SegmentRun, "_run", counted)
-    monkeypatch.setattr("pipelines.spool.SPOOL_BYTES", 500)
+    monkeypatch.setattr("pipelines.engine.spool.SPOOL_BYTES", 500)
     for name in ("work", "undisturbed"):
         (tmp_path / name).mkdir()
     fuse.touch()

@@ -12,10 +12,11 @@ import pytest
 from in_memory import Drop, read_ledger, read_shards, run_job
 
 from curate.errors import RunFailed
-from curate.recipe import Recipe
-from curate.run import run_recipe
-from pipelines import plan, spool
-from pipelines.readers.jsonl import Jsonl
+from curate.recipe.recipe import Recipe
+from curate.run.run import run_recipe
+from pipelines.engine import spool
+from pipelines.readers import read_plan as plan
+from pipelines.readers.formats.jsonl import Jsonl
 from pipelines.readers.reader import ChunkSize
 from pipelines.steps import STEPS
 

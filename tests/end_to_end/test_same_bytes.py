@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from in_memory import run_job
 
-from curate.recipe import Recipe
-from curate.run import run_recipe
-from pipelines import plan, spool
-from pipelines.readers.jsonl import Jsonl
+from curate.recipe.recipe import Recipe
+from curate.run.run import run_recipe
+from pipelines.engine import spool
+from pipelines.readers import read_plan as plan
+from pipelines.readers.formats.jsonl import Jsonl
 from pipelines.readers.reader import ChunkSize
 
 STEPS = [
@@ -94,7 +95,7 @@ def test_bytes_do_not_depend_on_tasks_chunks_and_pieces(
 def test_bytes_do_not_depend_on_the_runner(
     same: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("curate.run.SMALLEST_TASK", 4000)
+    monkeypatch.setattr("curate.run.run.SMALLEST_TASK", 4000)
     again = same.model_copy(update={"write": same.write.model_copy(update={"overwrite": True})})
     first = run_recipe(same).manifest
     assert first["rows"]["dropped"] > 100

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from in_memory import run_job
 
-from curate.recipe import Recipe, load_recipe
-from curate.run import run_recipe
+from curate.recipe.recipe import Recipe, load_recipe
+from curate.run.run import run_recipe
 
 RECIPE = Path(__file__).parents[2] / "recipes/diversify-text.yaml"
 FILMS = 120

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 from in_memory import read_ledger, run_job
 
-from curate.recipe import Recipe
-from curate.run import run_recipe
-from pipelines.readers.jsonl import Jsonl
-from pipelines.writer import rebatch
+from curate.recipe.recipe import Recipe
+from curate.run.run import run_recipe
+from pipelines.output.writer import rebatch
+from pipelines.readers.formats.jsonl import Jsonl
 
 Make = Callable[..., Any]
 

@@ -8,12 +8,20 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from pipelines.keys import pack
-from pipelines.mail import MEASURE, NOTE, PLAN, home_number, kind_of, open_mail, run_rounds
+from pipelines.exchange.mail import (
+    MEASURE,
+    NOTE,
+    PLAN,
+    home_number,
+    message_kind,
+    open_mail,
+    run_rounds,
+)
+from pipelines.exchange.shards import member
 from pipelines.rows import ID, KEY, Columns, Rows
-from pipelines.shard import member
+from pipelines.rows.chance import Chance
+from pipelines.rows.keys import pack
 from pipelines.steps.corpus import EDIT, VERDICT, Corpus, Site
-from pipelines.steps.step import Chance
 
 Cut = Sequence[Sequence[int]]
 """Batch sizes of each shard; the last batch of the last shard takes what is left."""
@@ -123,10 +131,10 @@ def play(
             continue
         assert address.startswith("shard:"), address
         number = home_number(address)
-        if kind_of(payload) == EDIT:
+        if message_kind(payload) == EDIT:
             edits.setdefault(number, []).append(payload)
             continue
-        assert kind_of(payload) == VERDICT, kind_of(payload)
+        assert message_kind(payload) == VERDICT, message_kind(payload)
         name = {}
         for batch in held[number]:
             name.update(zip(batch.keys.tolist(), batch.ids.to_pylist(), strict=True))
@@ -145,9 +153,9 @@ def play(
 def _enter(outcome: Outcome, payload: bytes) -> None:
     """Add up a note or some figures."""
     table = next(iter(open_mail([payload]).values()))
-    if kind_of(payload) == NOTE:
+    if message_kind(payload) == NOTE:
         outcome.noted += sum(table["count"].to_pylist())
-    elif kind_of(payload) == MEASURE:
+    elif message_kind(payload) == MEASURE:
         for name, value in zip(table["name"].to_pylist(), table["value"].to_pylist(), strict=True):
             outcome.measured[name] = outcome.measured.get(name, 0.0) + value
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines import keys
-from pipelines.ledger import Places
-from pipelines.rows import ID, KEY, Columns, Rows
+from pipelines.ledger.entries import Places
+from pipelines.rows import ID, KEY, Columns, Rows, keys
 
 PLACES = Places({0: "a.jsonl"}, "byte")
 

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.account import Unbalanced, balance
-from pipelines.ledger import Tally
+from pipelines.ledger.balance import Unbalanced, balance
+from pipelines.ledger.entries import Tally
 from pipelines.steps import STEPS
 
 STEPS_RUN = (STEPS["word_count"](), STEPS["augment_text"](method="keyboard"))

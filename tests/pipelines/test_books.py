@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_rows import PLACES, rows_of
 
-from pipelines.books import Books, find_culprits
-from pipelines.ledger import LONGEST_ERROR
+from pipelines.ledger.books import Books, find_culprits
+from pipelines.ledger.entries import LONGEST_ERROR
 from pipelines.rows import MissingColumn, Rows
 
 
@@ -102,8 +102,8 @@ def test_errors_are_kept_in_bounds_and_in_unicode() -> None:
 
 
 def test_drops_are_counted_by_reason() -> None:
-    from pipelines.ledger import judged
-    from pipelines.steps.step import Verdicts
+    from pipelines.ledger.entries import judged
+    from pipelines.rows.verdicts import Verdicts
 
     code, none = np.array([1, 0, 2, 1], np.int16), np.full(4, np.nan)
     books = Books(PLACES)

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.budget import Ranks, block_length, block_starts, locate, order_of, score_of
+from pipelines.maths.select.budget import (
+    Ranks,
+    block_length,
+    block_starts,
+    locate,
+    order_of,
+    score_of,
+)
 
 SCORES = st.floats(width=64) | st.integers(-3, 3).map(float)
 

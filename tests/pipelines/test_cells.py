@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from unit_vectors import brute, brute_groups, clumps, groups_of
 
-import pipelines.cells
-import pipelines.neighbours
-import pipelines.similar
-from pipelines.cells import Search, join_cells
+import pipelines.maths.vectors.join_cells
+import pipelines.maths.vectors.joins
+import pipelines.maths.vectors.unit_vectors
+from pipelines.maths.vectors.join_cells import Search, join_cells
 
 SEARCH = Search(at_least=0.9, probes=4, seed=0)
 
@@ -34,10 +34,10 @@ def test_join_cells_links_groups_through_a_vector_of_two_cells():
 @pytest.fixture
 def _small(monkeypatch):
     """Make a cell of 60 vectors one that is too large, and its own cells small."""
-    for module in (pipelines.similar, pipelines.cells):
+    for module in (pipelines.maths.vectors.joins, pipelines.maths.vectors.join_cells):
         monkeypatch.setattr(module, "TILE", 10)
-    monkeypatch.setattr(pipelines.cells, "EXACT_UP_TO", 40)
-    monkeypatch.setattr(pipelines.neighbours, "EXACT_UP_TO", 40)
+    monkeypatch.setattr(pipelines.maths.vectors.join_cells, "EXACT_UP_TO", 40)
+    monkeypatch.setattr(pipelines.maths.vectors.unit_vectors, "EXACT_UP_TO", 40)
 
 
 @pytest.mark.usefixtures("_small")
@@ -51,6 +51,8 @@ def test_join_cells_splits_a_cell_that_is_too_large():
 
 @pytest.mark.usefixtures("_small")
 def test_join_cells_leaves_out_and_counts_what_no_split_makes_smaller(monkeypatch):
-    monkeypatch.setattr(pipelines.cells, "assign_cells", lambda v, *_: np.zeros((len(v), 1), int))
+    monkeypatch.setattr(
+        pipelines.maths.vectors.join_cells, "assign_cells", lambda v, *_: np.zeros((len(v), 1), int)
+    )
     vectors = clumps(0, groups=80, size=1, spread=0)
     assert join_cells(vectors, np.zeros((80, 1), np.int64), SEARCH).left_out == 36 - 10

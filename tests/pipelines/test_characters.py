@@ -8,7 +8,8 @@ from corpus import make_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.characters import character_shingles_of, character_tokens, characters
+from pipelines.maths.text.characters import character_tokens, characters
+from pipelines.rows.views import character_shingles_of
 
 TEXTS = st.lists(
     st.one_of(st.none(), st.text(max_size=12), st.text(" \t\n\u00a0\u3000aÄßẞΣςé😀", max_size=12)),

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.confident import NEVER, label_issues, partial_sums, thresholds
+from pipelines.maths.labels.confident import NEVER, label_issues, partial_sums, thresholds
 
 
 def random_case(seed):

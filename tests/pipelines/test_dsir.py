@@ -9,8 +9,15 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.dsir import SCALE, bucket_counts, gumbel, log_ratios, log_weights, ngram_buckets
-from pipelines.tokens import tokenize
+from pipelines.maths.sets.importance import (
+    SCALE,
+    bucket_counts,
+    gumbel,
+    log_ratios,
+    log_weights,
+    ngram_buckets,
+)
+from pipelines.maths.text.tokens import tokenize
 
 BUCKETS = 50
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=6)

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_rows import PLACES, rows_of
 
-from pipelines.books import Books
-from pipelines.finish import END, _data_orders, finish_rounds, report_shard
-from pipelines.layout import assign
-from pipelines.mail import PLAN, note, run_rounds
+from pipelines.engine.segment_run import SegmentRun
+from pipelines.engine.segments import segments_of
+from pipelines.exchange.mail import PLAN, note, run_rounds
+from pipelines.ledger.books import Books
+from pipelines.output.finish import END, _data_orders, finish_rounds, report_shard
+from pipelines.output.layout import assign
+from pipelines.output.writer import Finished, write_file
 from pipelines.readers.reader import Chunk
 from pipelines.rows import Columns, Rows
-from pipelines.segment import segments_of
-from pipelines.segment_run import SegmentRun
-from pipelines.writer import Finished, write_file
 
 SHARDS = st.lists(
     st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 300)), max_size=12),
@@ -128,7 +128,7 @@ def test_file_that_could_not_be_written_leaves_no_trace_in_the_output(
     def fail(*_: object) -> None:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("pipelines.writer._write_ledger", fail)
+    monkeypatch.setattr("pipelines.output.writer._write_ledger", fail)
     with pytest.raises(OSError, match="full"):
         write_file(finished(str(tmp_path)), {"file": "_curate/ledger/x.parquet", "kind": "ledger"})
     assert not (tmp_path / "out").exists()

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipelines.confident import label_issues, partial_sums, thresholds
-from pipelines.folds import FoldModels, fit_folds, predict
+from pipelines.maths.labels.confident import label_issues, partial_sums, thresholds
+from pipelines.maths.labels.folds import FoldModels, fit_folds, predict
 
 
 def clusters(rows=300, classes=3, dimensions=8, seed=0):

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.image_vectors import DIMENSIONS, SIDE, WEIGHTS, lite0_vectors, square
+from pipelines.maths.encoders.lite0 import DIMENSIONS, SIDE, WEIGHTS, lite0_vectors, square
 
 pytestmark = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in (WEIGHTS, "torch", "cv2")),
@@ -57,7 +57,7 @@ def test_square_is_the_middle():
 def test_features_name_what_the_picture_shows():
     import torch
 
-    from pipelines.images import decode
+    from pipelines.maths.images.pixels import decode_image
 
     datasets = pytest.importorskip("sklearn.datasets")
     package = importlib.import_module(WEIGHTS)
@@ -66,5 +66,5 @@ def test_features_name_what_the_picture_shows():
     photo = Path(datasets.__file__).parent / "images" / "china.jpg"
     weight = state["_fc.weight"].numpy()
     # The direction of the features is enough: the bias of a class is small beside its scores.
-    scores = lite0_vectors([decode(photo.read_bytes())])[0] @ weight.T
+    scores = lite0_vectors([decode_image(photo.read_bytes())])[0] @ weight.T
     assert int(scores.argmax()) == MONASTERY

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pipelines.images import MOST_PIXELS, SIDE, decode, image_features, pixels
+from pipelines.maths.images.pixels import MOST_PIXELS, SIDE, decode_image, image_features
 from pipelines.rows import Columns, Rows
+from pipelines.rows.views import pixels
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -38,29 +39,29 @@ def test_decode_gives_rgb_of_every_mode():
     for mode in ("1", "L", "P", "RGB", "CMYK", "LA", "RGBA", "I;16"):
         kind = "TIFF" if mode in ("CMYK", "I;16") else "PNG"
         source = Image.new("I;16", (60, 40)) if mode == "I;16" else photograph.convert(mode)
-        seen = decode(encoded(source, kind))
+        seen = decode_image(encoded(source, kind))
         assert seen.shape == (40, 60, 3)
         assert seen.dtype == np.uint8
 
 
 def test_decode_lays_transparency_on_white():
     clear = Image.new("RGBA", (4, 4), (10, 20, 30, 0))
-    assert (decode(encoded(clear)) == 255).all()
+    assert (decode_image(encoded(clear)) == 255).all()
     palette = Image.new("P", (4, 4), 1)
     palette.putpalette([0, 0, 0, 90, 90, 90])
-    assert (decode(encoded(palette, transparency=1)) == 255).all()
-    assert (decode(encoded(palette)) == 90).all()
+    assert (decode_image(encoded(palette, transparency=1)) == 255).all()
+    assert (decode_image(encoded(palette)) == 90).all()
 
 
 def test_decode_takes_the_high_byte_of_16_bits():
     deep = Image.fromarray(np.full((3, 3), 0x80FF, dtype=np.uint16))
-    assert (decode(encoded(deep)) == 0x80).all()
+    assert (decode_image(encoded(deep)) == 0x80).all()
 
 
 def test_decode_takes_the_first_frame():
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert decode(animation)[0, 0].tolist() == [255, 0, 0]
+    assert decode_image(animation)[0, 0].tolist() == [255, 0, 0]
 
 
 def test_decode_applies_orientation():
@@ -69,7 +70,7 @@ def test_decode_applies_orientation():
     lying = Image.new("RGB", (40, 20), "black")
     lying.paste("white", (0, 0, 40, 4))
     data = encoded(lying, "JPEG", exif=exif, quality=95)
-    seen = decode(data)
+    seen = decode_image(data)
     assert seen.shape == (40, 20, 3)
     assert seen[:, -2:].mean() > 200 > 50 > seen[:, :10].mean()
     assert pixels(rows_of([data])).sizes.tolist() == [[20, 40]]
@@ -77,7 +78,7 @@ def test_decode_applies_orientation():
 
 def test_decode_keeps_a_picture_with_broken_exif():
     data = encoded(photo(0), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
-    assert decode(data).shape == (40, 60, 3)
+    assert decode_image(data).shape == (40, 60, 3)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_decode_keeps_a_picture_with_broken_exif():
 )
 def test_decode_says_what_is_wrong(data: bytes | None, said: str):
     with pytest.raises(ValueError, match=said):
-        decode(data)
+        decode_image(data)
 
 
 def test_decode_refuses_a_bomb_before_unpacking_it():
@@ -104,7 +105,7 @@ def test_decode_refuses_a_bomb_before_unpacking_it():
     bomb += struct.pack(">II", zlib.crc32(chunk), 0) + b"IDAT\x35\xaf\x06\x1e"
 
     with pytest.raises(ValueError, match="pixels are more than"):
-        decode(bomb)
+        decode_image(bomb)
 
 
 def test_pixels_are_shrunk_and_know_their_size():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from unit_vectors import brute, brute_groups, clumps, groups_of
 
-from pipelines.indexes import IndexSpec, join_nearest, make_index
+from pipelines.maths.vectors.join_faiss import IndexSpec, join_nearest, make_index
 
 VECTORS = clumps(0, groups=60, size=5, spread=0.2)
 

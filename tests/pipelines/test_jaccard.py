@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pipelines.jaccard
-from pipelines.jaccard import column_sets, cut, distinct, jaccard, set_column
-from pipelines.tokens import Tokens, mix, offsets_of
+import pipelines.maths.sets.jaccard
+from pipelines.maths.arrays import mix, offsets_of
+from pipelines.maths.sets.jaccard import checked_sets, column_sets, distinct, jaccard, set_column
+from pipelines.maths.text.tokens import Tokens
 
 SETS = st.lists(st.lists(st.integers(0, 30), max_size=15), min_size=1, max_size=8)
 
@@ -36,7 +37,7 @@ def test_distinct_is_a_sorted_set_a_text(lists):
 
 @pytest.mark.parametrize("elements", [1, 10, 1 << 22])
 def test_jaccard_equals_sets_for_blocks_of_any_size(monkeypatch, elements):
-    monkeypatch.setattr(pipelines.jaccard, "_ELEMENTS", elements)
+    monkeypatch.setattr(pipelines.maths.sets.jaccard, "_ELEMENTS", elements)
     rng = np.random.default_rng(0)
     lists = [rng.integers(0, 40, rng.integers(0, 30)).tolist() for _ in range(30)]
     left, right = rng.integers(0, 30, (2, 200))
@@ -72,12 +73,15 @@ def test_jaccard_tells_single_shingles_apart_that_are_equal_in_32_bits():
 @given(SETS)
 def test_cut_keeps_order_and_repeats_and_has_the_check_of_the_set(lists):
     shingles = tokens(lists)
-    sets = cut(shingles)
+    sets = checked_sets(shingles)
     assert sets.hashes.tolist() == [v for values in lists for v in values]
     assert sets.hashes.dtype == np.uint32
     assert sets.offsets.tolist() == shingles.offsets.tolist()
     assert sets.checks.tolist() == distinct(shingles).checks.tolist()
-    assert sets.checks.tolist() == cut(tokens([sorted(set(v)) for v in lists])).checks.tolist()
+    assert (
+        sets.checks.tolist()
+        == checked_sets(tokens([sorted(set(v)) for v in lists])).checks.tolist()
+    )
 
 
 @given(SETS, st.integers(0, 7))

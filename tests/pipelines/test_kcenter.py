@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import pipelines.centers
-import pipelines.kcenter
-from pipelines.centers import nearest_centers
-from pipelines.kcenter import farthest_first, plan_partitions
+import pipelines.maths.vectors.centers
+import pipelines.maths.vectors.farthest_first
+from pipelines.maths.vectors.centers import nearest_centers
+from pipelines.maths.vectors.farthest_first import farthest_first, plan_parts
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -41,8 +41,8 @@ def naive(vectors: np.ndarray, wanted: int) -> list[int]:
 @pytest.mark.parametrize("block", [1, 7, 64, 1000])
 @pytest.mark.parametrize("spread", [0.0, 0.1, 3.0])
 def test_farthest_first_equals_the_naive_traversal(monkeypatch, block, spread):
-    monkeypatch.setattr(pipelines.kcenter, "_BLOCK", block)
-    monkeypatch.setattr(pipelines.kcenter, "TILE", 13)
+    monkeypatch.setattr(pipelines.maths.vectors.farthest_first, "_BLOCK", block)
+    monkeypatch.setattr(pipelines.maths.vectors.farthest_first, "TILE", 13)
     vectors = clumps(groups=20, size=15, spread=spread)
     assert farthest_first(vectors, 120).tolist() == naive(vectors, 120)
 
@@ -53,7 +53,7 @@ def test_farthest_first_of_few_points_takes_the_first_of_equals(corners, wanted)
     angles = np.array(corners) * np.pi / 4
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipelines.kcenter, "_BLOCK", 3)
+        patch.setattr(pipelines.maths.vectors.farthest_first, "_BLOCK", 3)
         found = farthest_first(vectors, wanted).tolist()
     if wanted < len(vectors):
         assert found == naive(vectors, wanted)
@@ -73,7 +73,7 @@ def test_farthest_first_is_within_twice_the_best_radius(seed):
 
 
 def test_nearest_centers_equal_all_distances_for_any_cut(monkeypatch):
-    monkeypatch.setattr(pipelines.centers, "TILE", 17)
+    monkeypatch.setattr(pipelines.maths.vectors.centers, "TILE", 17)
     vectors = clumps(groups=10, size=20, spread=0.5)
     centers = np.concatenate([vectors[::9], vectors[:3]])
     apart = ((vectors[:, None].astype(float) - centers[None]) ** 2).sum(axis=2)
@@ -88,8 +88,8 @@ def test_nearest_centers_equal_all_distances_for_any_cut(monkeypatch):
 
 
 def test_partitions_balance_both_rounds_and_depend_on_the_rows_alone():
-    assert plan_partitions(20_000, 10) == 1
-    assert plan_partitions(20_001, 0) == 1
-    assert plan_partitions(100_000, 1_000) == 10
-    assert plan_partitions(100_000, 50_000) == 1
-    assert plan_partitions(10**8, 10_000) == 100
+    assert plan_parts(20_000, 10) == 1
+    assert plan_parts(20_001, 0) == 1
+    assert plan_parts(100_000, 1_000) == 10
+    assert plan_parts(100_000, 50_000) == 1
+    assert plan_parts(10**8, 10_000) == 100

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 from corpus import make_rows
 
-from pipelines.keepers import credentials, keeper_order
 from pipelines.rows import KEY, MissingColumn
+from pipelines.steps.dedup.clusters.keepers import credentials, keeper_order
 
 
 def order(quality, length, ids, groups=None, keys=None) -> list[int]:

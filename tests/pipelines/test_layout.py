@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from made_rows import rows_of
 
-from pipelines.layout import assign, plan_schema, sizes_of
+from pipelines.output.layout import assign, plan_schema, weigh_rows
 from pipelines.rows import Columns, Rows
 
 ROLES = Columns(text="text", label="label", image="image")
@@ -13,11 +13,11 @@ ROLES = Columns(text="text", label="label", image="image")
 
 def weights(**columns: pa.Array) -> list[int]:
     n = len(next(iter(columns.values())))
-    empty = sizes_of(rows_of([None] * n))["bytes"].to_numpy()
+    empty = weigh_rows(rows_of([None] * n))["bytes"].to_numpy()
     rows = rows_of([None] * n)
     for name, values in columns.items():
         rows = rows.replace(name, values)
-    return (sizes_of(rows)["bytes"].to_numpy() - empty).tolist()
+    return (weigh_rows(rows)["bytes"].to_numpy() - empty).tolist()
 
 
 def test_weights_are_about_bytes() -> None:
@@ -190,7 +190,7 @@ def test_column_called_image_that_holds_none_stays_what_it_is(kind: pa.DataType)
 
 def test_sizes_name_key_and_split() -> None:
     rows = rows_of(["a", "b"], **{"_split": ["train", "test"]})
-    sizes = sizes_of(Rows(rows.table, ROLES))
+    sizes = weigh_rows(Rows(rows.table, ROLES))
     assert sizes["_key"].to_numpy().tolist() == rows.keys.tolist()
     assert sizes["split"].to_pylist() == ["train", "test"]
-    assert sizes_of(rows_of(["a"]))["split"].to_pylist() == ["train"]
+    assert weigh_rows(rows_of(["a"]))["split"].to_pylist() == ["train"]

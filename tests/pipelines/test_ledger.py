@@ -2,12 +2,11 @@ import numpy as np
 import pyarrow as pa
 from made_rows import PLACES, rows_of
 
-from pipelines import keys
-from pipelines.ledger import (
+from pipelines.ledger.entries import (
     LEDGER_SCHEMA,
     Places,
     Tally,
-    decided,
+    dropped_records,
     fates_of,
     judged,
     records,
@@ -15,9 +14,9 @@ from pipelines.ledger import (
     unreadable,
 )
 from pipelines.readers.reader import Bad
-from pipelines.rows import PARENT, SPLIT
+from pipelines.rows import PARENT, SPLIT, keys
+from pipelines.rows.verdicts import Verdicts
 from pipelines.steps.corpus import verdict_table
-from pipelines.steps.step import Verdicts
 
 
 def test_records_have_the_schema_whatever_is_given() -> None:
@@ -47,7 +46,7 @@ def test_judged_rows_carry_reason_and_evidence() -> None:
 
 def test_decided_rows_name_what_they_duplicate() -> None:
     verdicts = verdict_table(np.array([7]), "duplicate", value=1.0, other=pa.array(["x"]))
-    (record,) = decided(verdicts, pa.array(["me"]), 2, "exact_dedup").to_pylist()
+    (record,) = dropped_records(verdicts, pa.array(["me"]), 2, "exact_dedup").to_pylist()
     assert (record["key"], record["id"], record["other"]) == (7, "me", "x")
 
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.lines import lines_of, paragraphs_of
-from pipelines.spans import without
-from pipelines.tokens import utf8_bytes
+from pipelines.maths.arrays import utf8_bytes
+from pipelines.maths.text.line_units import split_lines, split_paragraphs
+from pipelines.maths.text.spans import without
 
 TEXTS = st.lists(st.one_of(st.none(), st.text("aé \n\t", max_size=12)), max_size=5)
 
@@ -29,22 +29,22 @@ def paragraphs(text: str) -> list[str]:
 @settings(max_examples=200)
 @given(TEXTS)
 def test_lines_are_those_of_split(texts):
-    assert contents(texts, lines_of) == [(text or "").split("\n") for text in texts]
+    assert contents(texts, split_lines) == [(text or "").split("\n") for text in texts]
 
 
 @settings(max_examples=200)
 @given(TEXTS)
 def test_paragraphs_are_runs_of_lines_that_are_not_blank(texts):
-    assert contents(texts, paragraphs_of) == [paragraphs(text or "") for text in texts]
+    assert contents(texts, split_paragraphs) == [paragraphs(text or "") for text in texts]
 
 
 def test_lines_end_at_a_carriage_return_and_newline_too():
-    assert contents(["a\r\nb\n\r\nc\r"], lines_of) == [["a", "b", "", "c"]]
-    assert contents(["a\r\n\r\nb\r\nc"], paragraphs_of) == [["a", "b\r\nc"]]
+    assert contents(["a\r\nb\n\r\nc\r"], split_lines) == [["a", "b", "", "c"]]
+    assert contents(["a\r\n\r\nb\r\nc"], split_paragraphs) == [["a", "b\r\nc"]]
 
 
 @settings(max_examples=300)
-@given(TEXTS, st.sampled_from([lines_of, paragraphs_of]), st.data())
+@given(TEXTS, st.sampled_from([split_lines, split_paragraphs]), st.data())
 def test_gaps_leave_the_kept_units_with_the_gaps_before_them(texts, find, data):
     strings = pa.array(texts, pa.string())
     units, (raw, bounds) = find(strings), utf8_bytes(strings)

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.mail import (
+from pipelines.exchange.mail import (
     HERE,
     NOTE,
     PLAN,
     Round,
     home,
     home_number,
-    kind_of,
     message,
+    message_kind,
     note,
     open_mail,
     run_rounds,
@@ -32,7 +32,7 @@ def test_message_survives_for_kinds_of_any_length(kind):
     table = pa.table({"a": [1, 2], "b": ["x", None]})
     address, payload = message("here", kind, table)
     assert address == "here"
-    assert kind_of(payload) == kind
+    assert message_kind(payload) == kind
     assert open_mail([payload]) == {kind: table}
 
 
@@ -84,7 +84,7 @@ def test_round_takes_its_kinds_and_forwards_the_rest():
     sent.append(message("y", HERE))
     left = run_rounds(sent, [Round(("a",), solve)])
     assert seen == [("x", ["a"])]
-    assert sorted((address, kind_of(p)) for address, p in left) == [
+    assert sorted((address, message_kind(p)) for address, p in left) == [
         ("next", "c"),
         ("x", "b"),
         ("y", HERE),

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.components import components
-from pipelines.jaccard import Sets, cut, distinct
-from pipelines.minhash import (
+from pipelines.maths.arrays import mix, offsets_of
+from pipelines.maths.graph.components import components
+from pipelines.maths.sets.jaccard import Sets, checked_sets, distinct
+from pipelines.maths.sets.minhash import (
     RECALL_AT_THRESHOLD,
     band_hashes,
     bucket_pairs,
@@ -18,7 +19,7 @@ from pipelines.minhash import (
     plan_bands,
     signatures,
 )
-from pipelines.tokens import Tokens, mix, offsets_of
+from pipelines.maths.text.tokens import Tokens
 
 
 def shingles_of(*sets) -> Tokens:
@@ -27,7 +28,7 @@ def shingles_of(*sets) -> Tokens:
 
 
 def sets_of(*sets) -> Sets:
-    return cut(shingles_of(*sets))
+    return checked_sets(shingles_of(*sets))
 
 
 @pytest.mark.parametrize("shared", [0, 50, 150, 190, 200])
@@ -60,7 +61,7 @@ def test_signatures_are_minima_over_the_set_alone(sets, at):
 def test_signatures_of_a_set_are_those_of_its_text(texts):
     shingles = shingles_of(*texts)
     found = signatures(distinct(shingles), 16, seed=3)
-    assert found.tolist() == signatures(cut(shingles), 16, seed=3).tolist()
+    assert found.tolist() == signatures(checked_sets(shingles), 16, seed=3).tolist()
 
 
 def test_signature_of_nothing_is_all_ones():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.mixture import largest_total, share_out, tempered_shares
+from pipelines.maths.select.mixture import largest_total, share_out, tempered_shares
 
 SOURCES = st.lists(
     st.tuples(st.floats(0, 1).filter(lambda x: x == 0 or x > 1e-6), st.integers(0, 50)),

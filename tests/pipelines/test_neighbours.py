@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit_vectors import clumps
 
-import pipelines.neighbours
-from pipelines.neighbours import (
+import pipelines.maths.vectors.unit_vectors
+from pipelines.maths.vectors.unit_vectors import (
     assign_cells,
     fit_centroids,
     float32_error,
@@ -19,7 +19,7 @@ from pipelines.neighbours import (
 
 
 def test_similarities_are_products_to_six_decimals_of_at_most_one(monkeypatch):
-    monkeypatch.setattr(pipelines.neighbours, "TILE", 7)
+    monkeypatch.setattr(pipelines.maths.vectors.unit_vectors, "TILE", 7)
     left, right = clumps(0, 20, 1, 0), clumps(1, 20, 1, 0)
     expected = (left.astype(np.float64) * right).sum(axis=1).round(6)
     assert similarities(left, right) == pytest.approx(expected, abs=1.1e-6)

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit_vectors import clumps
 
-from pipelines.mail import open_mail
-from pipelines.partitions import (
+from pipelines.exchange.mail import open_mail
+from pipelines.steps.vectors.partitions import (
     Placed,
-    lines_of,
     open_members,
-    plan_partitions,
+    partition_lines,
+    partitions_of_cells,
     portions,
     post_members,
 )
@@ -28,7 +28,7 @@ def placed(cells, first=0) -> Placed:
 @given(CELLS)
 def test_lines_are_one_for_each_partition_of_a_row(cells):
     cells, partition = np.array(cells, np.int64).reshape(-1, 3), np.array([0, 0, 1, 1, 2, 2])
-    row, to, there = lines_of(cells, partition)
+    row, to, there = partition_lines(cells, partition)
     found = sorted(
         (r, p, sorted({c for c in of if c >= 0}))
         for r, p, of in zip(row.tolist(), to.tolist(), there.tolist(), strict=True)
@@ -81,8 +81,8 @@ def test_portions_gather_batches_up_to_a_size():
 
 def test_plan_partitions_puts_neighbouring_cells_together():
     centroids = clumps(0, groups=64, size=3, spread=0.01)
-    partition = plan_partitions(centroids, total=100_000, seed=0)
+    partition = partitions_of_cells(centroids, total=100_000, seed=0)
     assert partition.max() < 64
     together = partition.reshape(64, 3)
     assert (together == together[:, :1]).all(axis=1).mean() > 0.7
-    assert plan_partitions(centroids[:1], total=9, seed=0).tolist() == [0]
+    assert partitions_of_cells(centroids[:1], total=9, seed=0).tolist() == [0]

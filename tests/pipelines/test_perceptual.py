@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from pipelines.perceptual import MOST_DISTANCE, hamming_pairs, phash, similarity, thumbnails
+from pipelines.maths.images.perceptual import (
+    MOST_DISTANCE,
+    hamming_pairs,
+    phash,
+    similarity,
+    thumbnails,
+)
 
 
 def photo(seed: int, size: int = 96) -> np.ndarray:
@@ -87,7 +93,7 @@ def test_hamming_pairs_are_those_of_brute_force(at_most: int):
 def test_hamming_pairs_come_in_blocks_without_loss(monkeypatch: pytest.MonkeyPatch):
     hashes = np.random.default_rng(0).integers(0, 4, 60, dtype=np.uint64)
     whole = hamming_pairs(hashes, 2)
-    monkeypatch.setattr("pipelines.perceptual.BLOCK", 7)
+    monkeypatch.setattr("pipelines.maths.images.perceptual.BLOCK", 7)
     assert [side.tolist() for side in hamming_pairs(hashes, 2)] == [side.tolist() for side in whole]
     assert len(whole[0]) == 60 * 59 // 2
 

@@ -5,9 +5,8 @@ import pyarrow as pa
 import pytest
 from made_rows import rows_of
 
-from pipelines import profile
-from pipelines.profile import Profile
-from pipelines.rows import Columns, Rows
+from pipelines.rows import Columns, Rows, profile
+from pipelines.rows.profile import Profile
 
 
 def profile_of(*batches: Rows) -> Profile:

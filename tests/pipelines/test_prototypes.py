@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.prototypes import nearest_prototype, sample_for, train_prototypes
+from pipelines.maths.vectors.spherical_kmeans import nearest_prototype, sample_for, train_prototypes
 
 GROUPS = 12
 

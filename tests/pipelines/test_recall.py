@@ -5,10 +5,10 @@ import pyarrow as pa
 import pytest
 from unit_vectors import brute, clumps
 
-import pipelines.recall
-from pipelines.keepers import MERIT, QUALITY, ROW_ID
-from pipelines.recall import have_a_better
+import pipelines.steps.dedup.clusters.recall
 from pipelines.rows import HOME, KEY
+from pipelines.steps.dedup.clusters.keepers import MERIT, QUALITY, ROW_ID
+from pipelines.steps.dedup.clusters.recall import have_a_better
 
 
 def nodes_of(merit) -> pa.Table:
@@ -21,7 +21,7 @@ def nodes_of(merit) -> pa.Table:
 @pytest.mark.parametrize("tile", [7, 1000])
 @pytest.mark.parametrize("at_least", [0.8, 0.95, 1.0])
 def test_have_a_better_equals_all_products(tile, at_least, monkeypatch):
-    monkeypatch.setattr(pipelines.recall, "TILE", tile)
+    monkeypatch.setattr(pipelines.steps.dedup.clusters.recall, "TILE", tile)
     vectors = clumps(0, groups=30, size=4, spread=0.2)
     vectors[[5, 50]] = vectors[[4, 51]]
     merit = np.random.default_rng(0).integers(0, 3, 120)
@@ -30,7 +30,7 @@ def test_have_a_better_equals_all_products(tile, at_least, monkeypatch):
     place = np.lexsort((np.arange(120), -merit)).argsort()
     worse = place[:, None] > place
     expected = ((brute(vectors, at_least) > 0) & worse).any(axis=1)[asked]
-    queries = nodes.take(pa.array(asked)).select(pipelines.recall.NODE)
+    queries = nodes.take(pa.array(asked)).select(pipelines.steps.dedup.clusters.recall.NODE)
     found = have_a_better(vectors[asked], queries, vectors, nodes, at_least)
     assert (found == expected).all()
     assert 0 < expected.sum() < len(asked)

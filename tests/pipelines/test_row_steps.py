@@ -3,11 +3,12 @@ import pyarrow as pa
 import pytest
 from made_rows import PLACES, rows_of
 
-from pipelines import keys
-from pipelines.books import Books
-from pipelines.row_steps import first_copies, run_step
-from pipelines.rows import PARENT, SPLIT, Rows
-from pipelines.steps.step import Chance, Derive, Filter, Map, Verdicts, within
+from pipelines.engine.row_steps import first_copies, run_step
+from pipelines.ledger.books import Books
+from pipelines.rows import PARENT, SPLIT, Rows, keys
+from pipelines.rows.chance import Chance
+from pipelines.rows.verdicts import Verdicts, within
+from pipelines.steps.step import Derive, Filter, Map
 
 CHANCE = Chance(0, 1)
 

@@ -6,15 +6,16 @@ import pyarrow as pa
 import pytest
 from made_rows import PLACES, rows_of
 
-from pipelines.books import Books
+from pipelines.engine.segment_run import SegmentRun, differing
+from pipelines.engine.segments import Segment, named_columns, segments_of
+from pipelines.exchange.shards import load_state, open_rows, read_ledger, read_schema
+from pipelines.ledger.books import Books
 from pipelines.readers.reader import Bad, Chunk
 from pipelines.rows import ID, KEY, Columns, Rows
-from pipelines.segment import Segment, named_columns, segments_of
-from pipelines.segment_run import SegmentRun, differing
-from pipelines.shard import load_state, open_rows, read_ledger, read_schema
+from pipelines.rows.chance import Chance
 from pipelines.steps import STEPS
 from pipelines.steps.corpus import VERDICT_SCHEMA, Corpus, verdict_table
-from pipelines.steps.step import Chance, Step
+from pipelines.steps.step import Step
 
 EXACT, WORDS = STEPS["exact_dedup"](), STEPS["word_count"](at_least=2)
 NORMALIZE = STEPS["normalize_text"]()
@@ -185,7 +186,7 @@ def test_segment_cut_off_between_files_is_not_done(
 ) -> None:
     (only,) = segments_of(())
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.segment_run.save_state", lambda *_: 1 / 0)
+        patch.setattr("pipelines.engine.segment_run.save_state", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run_of(tmp_path, only).start(chunks(rows_of(["a"])), present)
     assert load_state(str(tmp_path), 3, only.name) is None

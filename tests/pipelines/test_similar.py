@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit_vectors import brute, brute_groups, clumps, groups_of, unit
 
-import pipelines.similar
-from pipelines.similar import Joined, edges_of, join_copies, join_tiles
+import pipelines.maths.vectors.joins
+from pipelines.maths.vectors.joins import Joined, edges_of, join_copies, join_tiles
 
 
 def join_all(vectors, at_least) -> Joined:
@@ -37,7 +37,7 @@ def test_join_finds_the_same_groups_in_any_order_and_tiles(seed, tile, spread):
     order = np.random.default_rng(seed).permutation(len(vectors))
     similar = brute(vectors, 0.8)[np.ix_(order, order)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipelines.similar, "TILE", tile)
+        patch.setattr(pipelines.maths.vectors.joins, "TILE", tile)
         found = join_all(vectors[order], 0.8)
     assert groups_of(found.group) == brute_groups(similar)
     assert ((found.similarity > 0) == similar.any(axis=1)).all()
@@ -53,7 +53,7 @@ def test_join_of_too_few_joins_nothing(rows, groups):
 
 
 def test_join_of_a_chain_over_many_tiles_is_one_group(monkeypatch):
-    monkeypatch.setattr(pipelines.similar, "TILE", 3)
+    monkeypatch.setattr(pipelines.maths.vectors.joins, "TILE", 3)
     angle = np.random.default_rng(0).permutation(40) * 0.1
     vectors = unit(np.stack([np.cos(angle), np.sin(angle)], axis=1))
     assert len(set(join_all(vectors, np.cos(0.11)).group.tolist())) == 1
@@ -61,18 +61,20 @@ def test_join_of_a_chain_over_many_tiles_is_one_group(monkeypatch):
 
 
 def test_join_leaves_out_most_products_of_a_blob(monkeypatch):
-    monkeypatch.setattr(pipelines.similar, "TILE", 10)
+    monkeypatch.setattr(pipelines.maths.vectors.joins, "TILE", 10)
     blob = np.concatenate([clumps(1, 1, 300, 0.01), clumps(2, 1, 300, 0.01), clumps(3, 8, 1, 0)])
     blob = blob[np.random.default_rng(0).permutation(len(blob))]
     seen = []
-    note = pipelines.similar._note_closest
-    monkeypatch.setattr(pipelines.similar, "_note_closest", lambda *how: seen.append(note(*how)))
+    note = pipelines.maths.vectors.joins._note_closest
+    monkeypatch.setattr(
+        pipelines.maths.vectors.joins, "_note_closest", lambda *how: seen.append(note(*how))
+    )
     assert groups_of(join_all(blob, 0.9).group) == brute_groups(brute(blob, 0.9))
     assert len(seen) < 61 * 60 / 2 / 4
 
 
 def test_join_tiles_counts_what_it_leaves_out(monkeypatch):
-    monkeypatch.setattr(pipelines.similar, "TILE", 10)
+    monkeypatch.setattr(pipelines.maths.vectors.joins, "TILE", 10)
     vectors = clumps(0, groups=40, size=1, spread=0)
     assert join_tiles(vectors, 0.9).left_out == 0
     assert join_tiles(vectors, 0.9, most=10).left_out == 0

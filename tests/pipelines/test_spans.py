@@ -8,8 +8,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.spans import bytes_of_tokens, equal_runs, merged, pieces, without
-from pipelines.tokens import offsets_of, token_spans
+from pipelines.maths.arrays import offsets_of
+from pipelines.maths.text.spans import bytes_of_tokens, equal_runs, merged, pieces, without
+from pipelines.maths.text.tokens import token_spans
 
 TEXT = st.text("aé漢😀 \n", max_size=12)
 TEXTS = st.lists(st.one_of(st.none(), TEXT), min_size=1, max_size=6)

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import plan, spool
-from pipelines.mail import TASK, home, message
-from pipelines.plan import make_plan
-from pipelines.readers.jsonl import Jsonl
+from pipelines.engine import spool
+from pipelines.engine.spool import PLAN_FILE, places_of, read_shard, shard_number, spool_round
+from pipelines.exchange.mail import TASK, home, message
+from pipelines.readers import read_plan as plan
+from pipelines.readers.formats.jsonl import Jsonl
+from pipelines.readers.read_plan import make_plan
 from pipelines.readers.reader import ChunkSize
-from pipelines.spool import PLAN_FILE, places_of, read_shard, shard_number, spool_round
 
 REQUIRED = ("text",)
 

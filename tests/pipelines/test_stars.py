@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.components import components
-from pipelines.stars import contract, join_centres, large_star, small_star
+from pipelines.maths.graph.components import components
+from pipelines.maths.graph.stars import contract, join_centres, large_star, small_star
 
 PARTITIONS = 5
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.text_vectors import hashed_vectors, minilm_vectors, unit
-from pipelines.tokens import Tokens, shingles, tokenize
+from pipelines.maths.encoders.text_encoders import hashed_vectors, minilm_vectors, unit
+from pipelines.maths.text.tokens import Tokens, shingles, tokenize
 
 WORDS = st.sampled_from(["card", "bank", "pin", "lost", "fee", "top", "up", "euro", "!", "東", "é"])
 TEXTS = st.lists(st.lists(WORDS, max_size=8).map(" ".join), max_size=6)

@@ -8,17 +8,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.maths.arrays import hash_strings, utf8_bytes
+from pipelines.maths.text.tokens import _UNSPACED, shingles, token_spans, tokenize
 from pipelines.rows import ID, KEY, Columns, Rows
-from pipelines.tokens import (
-    _UNSPACED,
-    hash_strings,
-    shingles,
-    shingles_of,
-    token_spans,
-    tokenize,
-    tokens_of,
-    utf8_bytes,
-)
+from pipelines.rows.views import shingles_of, tokens_of
 
 MIXED = st.text(
     st.one_of(

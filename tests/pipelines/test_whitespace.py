@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.whitespace import tidy
+from pipelines.maths.text.whitespace import tidy
 
 GONE = [chr(c) for c in range(0xA0) if not chr(c).isspace() and (c < 0x20 or c >= 0x7F)]
 GONE += ["\u200b", "\u2060", "\ufeff"]

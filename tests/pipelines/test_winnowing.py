@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.tokens import Tokens, offsets_of
-from pipelines.winnowing import gram_size, least_hashes, runs_of, selected, window_hashes
+from pipelines.maths.arrays import offsets_of
+from pipelines.maths.text.tokens import Tokens
+from pipelines.maths.text.winnowing import gram_size, least_hashes, runs_of, selected, window_hashes
 
 WORDS = np.random.default_rng(0).integers(0, 1 << 64, 1000, dtype=np.uint64)
 TEXTS = st.lists(st.lists(st.integers(0, 1), max_size=24), min_size=1, max_size=5)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.components import components
+from pipelines.maths.graph.components import components
 
 
 def unit(vectors) -> np.ndarray:

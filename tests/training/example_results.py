@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from training.compare import compare_scores
 from training.page.pareto import Compression, Latency, OperatingPoint, mark_fronts
-from training.result import (
+from training.result.compare import compare_scores
+from training.result.result import (
     ArmScores,
     ClassShare,
     Condition,
-    Curve,
     CurvePoint,
     Detectable,
     Gap,
     Guard,
+    LearningCurve,
     Multiplier,
     PowerLaw,
     Result,
@@ -121,7 +121,7 @@ def learning_curve(metric, axis="rows", seeds=SEEDS, factor=6.5):
             multiplier("pool", kept * 0.5412, bound),
             multiplier("same quality", same, None if factor > 1 else "at least"),
         ]
-    return Curve(
+    return LearningCurve(
         axis=axis, points=points, laws=laws, multipliers=found,
         shift="One multiplier fits every size measured (p = 0.61).",
     )  # fmt: skip

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from training.arms import ARMS, Sources, arm_named, choose_arms
-from training.pool.data import Rows
+from training.design.arms import ARMS, Sources, arm_named, choose_arms
+from training.pool.data import PoolRows
 
 
 @pytest.fixture
 def raw():
-    return Rows(np.arange(100), np.repeat([0, 1, 2], [50, 30, 20]))
+    return PoolRows(np.arange(100), np.repeat([0, 1, 2], [50, 30, 20]))
 
 
 def sources(raw, curated, *, copies=None, sizes=None, **others):
@@ -33,7 +33,7 @@ def test_class_arm_has_curated_class_mix(raw):
 
 
 def test_class_arm_repeats_rows_only_where_raw_has_too_few(raw):
-    curated = Rows(np.arange(55), np.repeat([0, 2], [10, 45]))
+    curated = PoolRows(np.arange(55), np.repeat([0, 2], [10, 45]))
     drawn = ARMS["random@n,class"].rows(0, sources(raw, curated))
     copies = np.bincount(drawn.x, minlength=100)[80:]
     assert list(np.bincount(drawn.y)) == [10, 0, 45]
@@ -84,7 +84,7 @@ def test_attribution_arms_bring_their_random_twins(raw):
 def test_extra_recipes_and_oracle_join_only_where_asked_or_known(raw):
     found = kept(raw, np.arange(40))
     assert not {"oracle", "raw+warm"} & {arm.name for arm in choose_arms(found)[0]}
-    found = sources(raw, found.curated, copies=found.copies, oracle=Rows(raw.x, raw.y[::-1]))
+    found = sources(raw, found.curated, copies=found.copies, oracle=PoolRows(raw.x, raw.y[::-1]))
     names = {arm.name for arm in choose_arms(found, also=["warm"])[0]}
     assert {"oracle", "raw+warm", "curated+warm"} <= names
     assert "raw+augmented" not in names
@@ -107,7 +107,7 @@ def test_arms_that_cannot_be_drawn_are_left_out_with_a_reason(raw):
     assert "scrambled" not in left_out
     _, left_out = choose_arms(kept(raw, np.arange(100)))
     assert "no decision to permute" in left_out["scrambled"]
-    _, left_out = choose_arms(sources(raw, Rows(np.arange(2), np.array([0, 9]))))
+    _, left_out = choose_arms(sources(raw, PoolRows(np.arange(2), np.array([0, 9]))))
     assert left_out["random@n,class"] == "raw has no row of 1 of curated's classes"
 
 

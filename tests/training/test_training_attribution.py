@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from training.attribution import worth_of_steps
 from training.metrics import ACCURACY
+from training.result.attribution import worth_of_steps
 
 ITEMS = 2000
 

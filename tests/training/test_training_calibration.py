@@ -8,7 +8,7 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
 from training.statistics import stats
-from training.statistics.curves import Curve, kept_multiplier
+from training.statistics.curves import ErrorCurve, kept_multiplier
 from training.statistics.powerlaw import fit_shift
 
 SIZES = 1000 * 2.0 ** np.arange(7)
@@ -91,7 +91,10 @@ def learning_curves(count, seeds, rng, m=2.0, noise=0.004, floor=0.1, slope=3.0,
     for _ in range(count):
         luck = rng.normal(0, noise / 2, (seeds, 1))
         scatter = rng.normal(0, noise, (2, seeds, len(SIZES)))
-        yield Curve(SIZES, raw + luck + scatter[0]), Curve(SIZES, curated + luck + scatter[1])
+        yield (
+            ErrorCurve(SIZES, raw + luck + scatter[0]),
+            ErrorCurve(SIZES, curated + luck + scatter[1]),
+        )
 
 
 def coverage(pairs, m, at):

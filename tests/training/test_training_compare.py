@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from training.compare import compare_scores
 from training.metrics import ACCURACY, BITS, metric_named
-from training.result import Condition, Facts, Gap, Result
-from training.verdict import sentence
+from training.result.compare import compare_scores
+from training.result.result import Condition, Facts, Gap, Result
+from training.verdict.verdict import sentence
 
 ITEMS = 2000
 TRIVIAL = (np.arange(ITEMS) < 0.25 * ITEMS).astype(float)

@@ -21,7 +21,7 @@ from training.loop.fit import evaluate, fit
 from training.metrics import ACCURACY
 from training.page import pareto
 from training.page.pareto import Compression, Latency, OperatingPoint
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -131,7 +131,7 @@ def recipe(**change):
         "model": "cnn", "width": 8, "rate": 0.05, "momentum": 0.9, "batch": 32,
         "passes": 1, "least_steps": 1, "most_steps": 1,
     }  # fmt: skip
-    return Recipe.model_validate(given | change)
+    return ModelRecipe.model_validate(given | change)
 
 
 def small_cnn(width=8):

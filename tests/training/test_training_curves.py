@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from training.statistics.curves import (
-    Curve,
+    ErrorCurve,
     compute_multiplier,
     kept_multiplier,
     pool_multiplier,
@@ -26,7 +26,7 @@ def curves(m=2.0, seeds=5, noise=0.002, sizes=SIZES, rng=0, curated_sizes=None):
     luck = rng.normal(0, noise, (seeds, 1))
     raw = law(sizes) + luck + rng.normal(0, noise, (seeds, len(sizes)))
     curated = law(m * chosen) + luck + rng.normal(0, noise, (seeds, len(chosen)))
-    return Curve(sizes, raw), Curve(chosen, curated)
+    return ErrorCurve(sizes, raw), ErrorCurve(chosen, curated)
 
 
 def test_multiplier_without_noise_is_exact_at_measured_sizes():
@@ -119,15 +119,15 @@ def test_equal_arms_have_multiplier_one():
 
 def test_rise_is_smoothed_and_reported():
     errors = np.tile([0.5, 0.3, 0.34, 0.2], (3, 1))
-    curve = Curve([1, 2, 4, 8], errors)
+    curve = ErrorCurve([1, 2, 4, 8], errors)
     assert curve.rise == pytest.approx(0.04)
     assert curve.replicates[0][0] == pytest.approx([0.5, 0.32, 0.32, 0.2])
-    assert Curve([1, 2], [[2, 1]] * 3).rise == 0
+    assert ErrorCurve([1, 2], [[2, 1]] * 3).rise == 0
 
 
 def test_flat_curve_needs_the_fewest_examples_and_its_interval_is_the_flat():
-    raw = Curve([1, 2, 4, 8], np.tile([0.5, 0.2, 0.2, 0.2], (3, 1)))
-    curated = Curve([1, 2, 4, 8], np.tile([0.4, 0.2, 0.1, 0.1], (3, 1)))
+    raw = ErrorCurve([1, 2, 4, 8], np.tile([0.5, 0.2, 0.2, 0.2], (3, 1)))
+    curated = ErrorCurve([1, 2, 4, 8], np.tile([0.4, 0.2, 0.1, 0.1], (3, 1)))
     found = kept_multiplier(raw, curated, at=2)
     assert (found.value, found.low, found.high) == (1, 1, 4)
 
@@ -146,7 +146,7 @@ def test_test_rows_widen_the_interval():
 
     def with_rows(curve, spread):
         rows = rng.normal(0, spread, (1, 1, 200))
-        return Curve(SIZES, curve.by_seed[:, :, None] + rows - rows.mean())
+        return ErrorCurve(SIZES, curve.by_seed[:, :, None] + rows - rows.mean())
 
     def width(spread):
         found = kept_multiplier(with_rows(raw, spread), with_rows(curated, spread), at=8000)
@@ -176,7 +176,7 @@ def test_ratio_is_plain_json():
 )
 def test_curve_refuses(sizes, errors, says):
     with pytest.raises(ValueError, match=says):
-        Curve(sizes, errors)
+        ErrorCurve(sizes, errors)
 
 
 def test_multiplier_refuses_what_was_not_measured():
@@ -184,7 +184,7 @@ def test_multiplier_refuses_what_was_not_measured():
     with pytest.raises(ValueError, match=r"only .* were measured"):
         kept_multiplier(raw, curated, at=3000)
     with pytest.raises(ValueError, match="same seeds"):
-        kept_multiplier(raw, Curve(SIZES, curated.by_seed[:4]))
+        kept_multiplier(raw, ErrorCurve(SIZES, curated.by_seed[:4]))
     with pytest.raises(ValueError, match="keep_share: 0"):
         pool_multiplier(raw, curated, 0)
     with pytest.raises(ValueError, match="curator_steps: -1"):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from tiny_datasets import write_split
 
-from training.pool.data import Places, load_pool
+from training.pool.data import RowOrigins, load_pool
 from training.pool.features import image_features, text_features
 from training.recipes import MODELS, RECIPES
 
@@ -17,7 +17,7 @@ def pool(home, **changes):
     columns = {"content": "text", "label": "label"}
     task = changes.pop("task", "text_classification")
     folders = {role: home / role for role in ("raw", "curated", "test")}
-    return load_pool(Places(folders, **{**columns, **changes}), task, RECIPES[MODELS[task][0]])
+    return load_pool(RowOrigins(folders, **{**columns, **changes}), task, RECIPES[MODELS[task][0]])
 
 
 def write_three(home, raw, curated, test, **options):

@@ -15,7 +15,7 @@ from torch import nn
 
 from training.loop import distributed
 from training.loop.fit import fit
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 torch.set_num_threads(1)
 HERE = Path(__file__)
@@ -56,7 +56,7 @@ def run(case: str, seed_of_model: int = 0) -> dict[str, np.ndarray]:
     ).to(memory_format=torch.channels_last)  # fmt: skip
     pictures, worse = Pictures(), iter([1.0, 2.0, 3.0])
     given = {"model": "cnn", "width": 8, "rate": 0.05, "batch": 16, "passes": 1}
-    recipe = Recipe(**(given | {"least_steps": 1, "most_steps": 1} | CASES[case]))
+    recipe = ModelRecipe(**(given | {"least_steps": 1, "most_steps": 1} | CASES[case]))
     fitted = fit(model, pictures, recipe=recipe, steps=30, seed=1, validate=lambda _: next(worse))
     (x,), y = pictures.batch(np.arange(96), None)
     with torch.inference_mode():
@@ -82,7 +82,7 @@ def rank_main(out: Path) -> None:
         distributed.average_statistics(norm)
         flat["statistics"] = norm.running_mean.numpy()
         bag = nn.EmbeddingBag(8, 2, sparse=True)
-        recipe = Recipe(
+        recipe = ModelRecipe(
             model="linear", width=8, rate=1, batch=8, passes=1, least_steps=1, most_steps=1
         )
         try:

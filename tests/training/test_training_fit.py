@@ -15,7 +15,7 @@ from torch import nn
 from training.loop.fit import batches, evaluate, fit
 from training.loop.optimizers import Muon, hidden_matrices, orthogonalise
 from training.loop.schedules import peak_share
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 torch.set_num_threads(1)
 SPARSE = {"model": "linear", "rate": 1.0, "momentum": 0.0}
@@ -61,9 +61,9 @@ class Tokens(Points):
         return (text[:, :-1],), text[:, 1:].contiguous()
 
 
-def recipe(**change: Any) -> Recipe:
+def recipe(**change: Any) -> ModelRecipe:
     given = {"model": "cnn", "width": 8, "rate": 0.1, "momentum": 0.9, "batch": 16, "passes": 1}
-    return Recipe(**(given | {"least_steps": 1, "most_steps": 1} | change))
+    return ModelRecipe(**(given | {"least_steps": 1, "most_steps": 1} | change))
 
 
 def net(seed: int = 0, dropout: float = 0.0) -> nn.Sequential:

@@ -14,13 +14,8 @@ from training.loop.fit import fit  # noqa: E402
 from training.nets.bytelm import floor_bits  # noqa: E402
 from training.nets.gpt import document_bits, gpt, scored_windows  # noqa: E402
 from training.nets.windows import Windows  # noqa: E402
-from training.pool.tokens import (  # noqa: E402
-    Documents,
-    bpe_documents,
-    byte_documents,
-    train_bpe,
-)
-from training.recipes import RECIPES, Recipe  # noqa: E402
+from training.pool.tokens import Documents, bpe_documents, byte_documents, train_bpe  # noqa: E402
+from training.recipes import RECIPES, ModelRecipe  # noqa: E402
 
 torch.set_num_threads(1)
 END = 256
@@ -38,9 +33,9 @@ def sentences(count: int, seed: int) -> pa.Array:
     return pa.array(texts, pa.large_string())
 
 
-def small(**changes) -> Recipe:
+def small(**changes) -> ModelRecipe:
     wanted = {"width": 32, "depth": 2, "context": 16, **changes}
-    return Recipe.model_validate(RECIPES["gpt-bytes"].model_dump() | wanted)
+    return ModelRecipe.model_validate(RECIPES["gpt-bytes"].model_dump() | wanted)
 
 
 def random_gpt(vocabulary: int = END + 1, **changes):

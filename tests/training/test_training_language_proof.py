@@ -3,7 +3,7 @@ import pytest
 from tiny_datasets import write_split
 
 import training
-from training.result import Result
+from training.result.result import Result
 
 
 def stories(count, seed):

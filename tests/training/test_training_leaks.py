@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from tiny_datasets import write_split
 
-from curate.recipe import Recipe
-from curate.run import run_recipe
+from curate.recipe.recipe import Recipe
+from curate.run.run import run_recipe
 from training.pool.content_keys import text_keys
-from training.pool.data import Places, load_pool
+from training.pool.data import RowOrigins, load_pool
 from training.pool.features import text_features
 from training.pool.leaks import count_leaks, find_leaks
 from training.pool.shards import read_splits, read_table
@@ -37,7 +37,7 @@ def write(home, raw=RAW, curated=CURATED):
 
 
 def pool(folders, **more):
-    places = Places(folders, "text", "label", **more)
+    places = RowOrigins(folders, "text", "label", **more)
     return load_pool(places, "text_classification", RECIPES["linear"])
 
 
@@ -91,7 +91,7 @@ def test_copies_that_cannot_be_traced_are_remarked(tmp_path, ids, reason):
     [(("raw", 0), 1), (("curated", 0), 1), (("curated", 1), 1), (("curated", 5), 1)],
 )
 def test_count_sees_a_leak_that_removal_forgot(tmp_path, forgotten, left):
-    splits = read_splits(Places(write(tmp_path), "text", "label"))
+    splits = read_splits(RowOrigins(write(tmp_path), "text", "label"))
     every = pa.concat_arrays([split.content for split in splits.values()]).dictionary_encode()
     ends = np.cumsum([len(split) for split in splits.values()])[:-1]
     x = dict(zip(splits, np.split(every.indices.to_numpy(), ends), strict=True))

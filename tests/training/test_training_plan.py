@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from training.plan import Job, Plan, code_hash, remember_plan, write_plan
+from training.design.plan import ProofPlan, TrainingJob, code_hash, remember_plan, write_plan
 from training.recipes import MODELS, RECIPES, recipe_for
 
 TEXT = RECIPES["linear"]
@@ -17,7 +17,7 @@ def plan(**changes):
         "steps_asked": None, "budget_bytes": None, "recipes": {"": TEXT}, "processes": 1,
         "data": {"raw": "1"}, "rows": {"raw": 10}, "mde_before": 0.02,
     }  # fmt: skip
-    return Plan(**{**fields, **changes})
+    return ProofPlan(**{**fields, **changes})
 
 
 def test_hash_names_the_whole_plan():
@@ -95,11 +95,11 @@ def test_curves_take_the_arms_that_see_each_row_equally_often():
     assert plan().curve_arms == ("raw", "curated")
     arms = ["raw", "curated", "aa", "curated@epochs"]
     assert plan(arms=arms).curve_arms == ("raw", "curated@epochs")
-    assert Job("curated@epochs", 1, share=0.5) in plan(arms=arms, shares=[0.5]).jobs()
+    assert TrainingJob("curated@epochs", 1, share=0.5) in plan(arms=arms, shares=[0.5]).jobs()
 
 
 def test_a_job_is_named_by_its_conditions():
-    assert Job("raw", 3).name == "raw-3"
-    assert Job("raw", 3, share=0.25, rate=2.0).name == "raw-3-share=0.25-rate=2"
-    assert Job("raw", 3, share=0.25).in_words() == "raw, seed 3, 0.25 of the rows"
-    assert Job("raw", 3, rate=2.0).in_words() == "raw, seed 3, 2 × the learning rate"
+    assert TrainingJob("raw", 3).name == "raw-3"
+    assert TrainingJob("raw", 3, share=0.25, rate=2.0).name == "raw-3-share=0.25-rate=2"
+    assert TrainingJob("raw", 3, share=0.25).in_words() == "raw, seed 3, 0.25 of the rows"
+    assert TrainingJob("raw", 3, rate=2.0).in_words() == "raw, seed 3, 2 × the learning rate"

@@ -10,7 +10,7 @@ from training.page.groups import arm_lines, condition_lines, step_lines
 from training.page.plot import Line, forest
 from training.page.scatter import Spot, scatter
 from training.page.svg import Scale, log_ticks, short, tick_step, tick_value
-from training.result import ClassShare
+from training.result.result import ClassShare
 
 
 def drawn(figure):

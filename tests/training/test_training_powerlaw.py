@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from training.statistics.curves import Curve
+from training.statistics.curves import ErrorCurve
 from training.statistics.gridfit import solve
 from training.statistics.powerlaw import Refused, fit_chinchilla, fit_power_law, fit_shift
 
@@ -15,7 +15,7 @@ def law(n, alpha=0.35):
 
 def noisy(means, seeds=5, noise=0.005, rng=0, sizes=SIZES):
     scatter = 1 + np.random.default_rng(rng).normal(0, noise, (seeds, len(sizes)))
-    return Curve(sizes, means * scatter)
+    return ErrorCurve(sizes, means * scatter)
 
 
 def test_grid_solution_is_scipys_nnls():
@@ -54,10 +54,10 @@ def test_one_wild_run_hardly_moves_a_robust_fit():
     wild = clean.by_seed.copy()
     wild[2, -1] *= 1.3
     wild[3, 0] *= 1.3
-    moved = [fit_power_law(Curve(SIZES, table)).alpha for table in (clean.by_seed, wild)]
+    moved = [fit_power_law(ErrorCurve(SIZES, table)).alpha for table in (clean.by_seed, wild)]
     assert moved[1] == pytest.approx(moved[0], rel=0.05)
     wild = wild[1:4]  # three seeds: plain least squares
-    assert fit_power_law(Curve(SIZES, wild)).alpha != pytest.approx(moved[0], rel=0.1)
+    assert fit_power_law(ErrorCurve(SIZES, wild)).alpha != pytest.approx(moved[0], rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_one_wild_run_hardly_moves_a_robust_fit():
     ],
 )
 def test_refused_curves_say_why(sizes, means, says):
-    curve = Curve(sizes, np.tile(means, (3, 1)))
+    curve = ErrorCurve(sizes, np.tile(means, (3, 1)))
     found = fit_power_law(curve, classification=True)
     assert isinstance(found, Refused)
     with pytest.raises(AssertionError, match=says):

@@ -9,11 +9,11 @@ import pytest
 from tiny_datasets import run_texts
 
 import training
-from training.compare import compare_scores
-from training.design import SKIPPABLE
+from training.design.design import SKIPPABLE
 from training.recipes import RECIPES
-from training.result import Result
-from training.verdict import sentence
+from training.result.compare import compare_scores
+from training.result.result import Result
+from training.verdict.verdict import sentence
 
 WHOLE = {"sizes": 3, "rates": (0.5, 2.0), "skip": ()}
 RUNS = 3 * 10 + 3 * 2 * 3 + 3 * 2 * 2 + 3 * 2 * 2

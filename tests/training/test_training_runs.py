@@ -1,4 +1,4 @@
-from training import runs
+from training.runs import runs
 
 
 def test_one_worker_a_gpu_by_default(tmp_path, monkeypatch):

@@ -13,10 +13,10 @@ from training.compression.int8 import compute_int8, store_int8
 from training.compression.latency import Inputs, macs, parameters
 from training.compression.lowrank import low_rank, ranks_for, spectra
 from training.compression.prune import prune, usable_groups
-from training.compression.trained import Budget, Candidate, Trained, device_of, inputs_of
+from training.compression.trained import Candidate, CompressionBudget, Trained, device_of, inputs_of
 from training.loop.examples import Examples
 from training.loop.fit import fit
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 BATCH = 32
 """Examples of the larger batch that is timed and counted."""
@@ -35,7 +35,7 @@ FINE_TUNE_RATE = 0.3
 class Ways:
     """Makes the candidates; what cannot be made is noted with the reason."""
 
-    def __init__(self, trained: Trained, inputs: Inputs, budget: Budget) -> None:
+    def __init__(self, trained: Trained, inputs: Inputs, budget: CompressionBudget) -> None:
         self.trained, self.inputs, self.budget = trained, inputs, budget
         self.recipe = trained.recipe.model_copy(update={"patience": None, "compile": False})
         self.left_out: dict[str, str] = {}
@@ -199,7 +199,7 @@ class Ways:
             ),
         ]
 
-    def _student(self, recipe: Recipe, seed: int) -> nn.Module:
+    def _student(self, recipe: ModelRecipe, seed: int) -> nn.Module:
         torch.manual_seed(seed)
         student = self.trained.build(recipe)
         if isinstance(student, nn.EmbeddingBag):

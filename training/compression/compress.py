@@ -11,26 +11,29 @@ from training.compression.candidates import BATCH, Ways
 from training.compression.latency import latencies, parameters, saved_bytes
 from training.compression.prune import zero_weights
 from training.compression.trained import (
-    Budget,
     Candidate,
+    CompressionBudget,
     FloatArray,
     Trained,
     device_of,
     inputs_of,
 )
+from training.errors import UserError
 from training.page.pareto import Compression, Latency, OperatingPoint, mark_fronts
 from training.statistics.stats import estimate
 
-__all__ = ["Budget", "Trained", "compress"]
+__all__ = ["CompressionBudget", "Trained", "compress"]
 
 TIMED = 16
 """Different inputs that are timed in turn."""
 ZEROS = 0.9
 """Share of weights set to zero to show that it gives no speed."""
-DEFAULT = Budget()
+DEFAULT = CompressionBudget()
 
 
-def compress(trained: Trained, budget: Budget = DEFAULT, *, seconds: float = 3.0) -> Compression:
+def compress(
+    trained: Trained, budget: CompressionBudget = DEFAULT, *, seconds: float = 3.0
+) -> Compression:
     """Return operating points of a trained model: size, latency and quality, measured.
 
     Ways: int8 in the file, int8 products, low-rank layers, channels or hash buckets taken out, and
@@ -42,10 +45,10 @@ def compress(trained: Trained, budget: Budget = DEFAULT, *, seconds: float = 3.0
     about `seconds` of timing at each of two batch sizes.
 
     Raises:
-        ValueError: fewer than two seeds: a gap has no interval.
+        UserError: fewer than two seeds: a gap has no interval.
     """
     if len(trained.models) < 2:
-        raise ValueError(
+        raise UserError(
             f"models: {len(trained.models)} given; at least 2 seeds are needed for an interval"
         )
     inputs = inputs_of(trained.test, BATCH, device_of(trained))

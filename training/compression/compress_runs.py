@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from training.arms import arm_named
-from training.plan import Job, Plan, write_json
-from training.runs import weights_file, worker_environment
+from training.design.arms import arm_named
+from training.design.plan import ProofPlan, TrainingJob, save_json
+from training.runs.runs import weights_file, worker_environment
 
 ARM = "curated"
 MOST_SEEDS = 3
@@ -25,7 +25,7 @@ MOST_TESTED = 2_000
 """Test rows that operating points are scored on: each point is scored once a seed."""
 
 
-def compress_runs(plan: Plan, out: Path) -> dict[str, Any]:
+def compress_runs(plan: ProofPlan, out: Path) -> dict[str, Any]:
     """Return the operating points of the curated models, see `training.compression.compress`.
 
     Raises:
@@ -47,12 +47,12 @@ def main(out: Path) -> None:
     """Compress what the runs in `out` kept."""
     import torch
 
-    from training.bench import Bench
     from training.compression.compress import Trained, compress
-    from training.torch_run import learner_for
+    from training.runs.bench import Bench
+    from training.runs.torch_run import learner_for
 
     torch.set_num_threads(1)
-    plan = Plan.model_validate_json((out / "plan.json").read_text("utf-8"))
+    plan = ProofPlan.model_validate_json((out / "plan.json").read_text("utf-8"))
     bench = Bench(out, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     recipe = bench.setup.recipes[""]
     arm = arm_named(ARM)
@@ -63,7 +63,7 @@ def main(out: Path) -> None:
     models = []
     for seed in seeds:
         model = learner.model().to(bench.device)
-        file = weights_file(out, bench.setup.plan_hash, Job(ARM, seed))
+        file = weights_file(out, bench.setup.plan_hash, TrainingJob(ARM, seed))
         state = torch.load(file, weights_only=True)
         model.load_state_dict(state)
         models.append(model)
@@ -79,7 +79,7 @@ def main(out: Path) -> None:
     )
     found = compress(trained)
     fields = {"plan_hash": bench.setup.plan_hash, "compression": found.model_dump(mode="json")}
-    write_json(out / "compressed.json", fields)
+    save_json(out / "compressed.json", fields)
 
 
 if __name__ == "__main__":

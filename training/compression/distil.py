@@ -11,7 +11,7 @@ from training.loop.examples import Examples
 from training.loop.fit import batches
 from training.loop.optimizers import optimizers_for
 from training.loop.schedules import peak_share
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 TEMPERATURE = 2.0
 SOFT = 0.5
@@ -23,7 +23,7 @@ def distil(
     teacher: nn.Module,
     examples: Examples,
     *,
-    recipe: Recipe,
+    recipe: ModelRecipe,
     steps: int,
     seed: int,
 ) -> None:

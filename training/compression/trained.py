@@ -12,11 +12,11 @@ from torch import nn
 
 from training.compression.latency import Inputs
 from training.loop.examples import Examples
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 FloatArray = npt.NDArray[np.float64]
 Score = Callable[[nn.Module], FloatArray]
-Build = Callable[[Recipe], nn.Module]
+Build = Callable[[ModelRecipe], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Trained:
     test: Examples
     score: Score
     build: Build
-    recipe: Recipe
+    recipe: ModelRecipe
     steps: int
 
 
@@ -59,7 +59,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Budget:
+class CompressionBudget:
     """What points that train may spend, as shares of the FLOPs of the uncompressed run."""
 
     fine_tune: float = 0.1

@@ -19,6 +19,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from training.errors import UserError
+
 T = TypeVar("T")
 PATIENCE = timedelta(hours=1)
 """How long ranks wait for each other: rank 0 alone validates, writes and waits for orders."""
@@ -32,13 +34,13 @@ def process_group(number: int = 0) -> Iterator[torch.device]:
     Without torchrun, process `number` takes its turn at the GPUs and works alone.
 
     Raises:
-        ValueError: more processes than GPUs on this machine, which NCCL cannot do.
+        UserError: more processes than GPUs on this machine, which NCCL cannot do.
     """
     gpus = torch.cuda.device_count()
     local = int(os.environ.get("LOCAL_RANK", number))
     grouped = "WORLD_SIZE" in os.environ
     if grouped and gpus and local >= gpus:
-        raise ValueError(f"processes: rank {local} has no GPU of its own; start at most {gpus}")
+        raise UserError(f"processes: rank {local} has no GPU of its own; start at most {gpus}")
     device = torch.device(f"cuda:{local % gpus}" if gpus else "cpu")
     if gpus:
         torch.cuda.set_device(device)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from training.errors import UserError
 from training.loop import distributed
 from training.loop.cost import flop_counter
 from training.loop.examples import Examples
@@ -21,7 +22,7 @@ from training.loop.optimizers import optimizers_for
 from training.loop.schedules import peak_share
 from training.loop.stopping import EarlyStopping
 from training.pool.data import IntArray
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 EVALUATION_BATCH = 1_024
 LOOKS = 100
@@ -53,7 +54,7 @@ def fit(
     model: nn.Module,
     examples: Examples,
     *,
-    recipe: Recipe,
+    recipe: ModelRecipe,
     steps: int,
     seed: int,
     fresh: int | None = None,
@@ -80,7 +81,7 @@ def fit(
         rate: factor of the recipe's learning rate.
 
     Raises:
-        ValueError: what the recipe asks for cannot be done with this model or these examples.
+        UserError: what the recipe asks for cannot be done with this model or these examples.
     """
     _refuse(recipe, len(examples), fresh, validate, steps)
     device = next(model.parameters()).device
@@ -139,7 +140,7 @@ def fit(
 def backward(
     network: Callable[..., torch.Tensor],
     parts: list[tuple[tuple[torch.Tensor, ...], torch.Tensor]],
-    recipe: Recipe,
+    recipe: ModelRecipe,
     device: torch.device,
 ) -> torch.Tensor:
     """Add to the gradients those of the parts' share of the batch's mean loss; return that share.
@@ -180,7 +181,7 @@ def batches(
 
 
 def _refuse(
-    recipe: Recipe,
+    recipe: ModelRecipe,
     rows: int,
     fresh: int | None,
     validate: Callable[[nn.Module], float] | None,
@@ -189,18 +190,18 @@ def _refuse(
     """Raise ValueError if the recipe, the examples and the arguments do not go together."""
     shares = recipe.accumulate * distributed.world()
     if rows < 1:
-        raise ValueError("examples: there are none to train on; give at least 1")
+        raise UserError("examples: there are none to train on; give at least 1")
     if steps < 1:
-        raise ValueError(f"steps: {steps} given; at least 1 is needed")
+        raise UserError(f"steps: {steps} given; at least 1 is needed")
     if fresh is not None and not 1 <= fresh <= rows:
-        raise ValueError(f"fresh: {fresh} given; allowed is 1 to {rows}, the rows of the arm")
+        raise UserError(f"fresh: {fresh} given; allowed is 1 to {rows}, the rows of the arm")
     if recipe.batch < shares:
-        raise ValueError(
+        raise UserError(
             f"batch: {recipe.batch} given; accumulate {recipe.accumulate} on {distributed.world()} "
             f"processes needs at least {shares}"
         )
     if recipe.patience is not None and validate is None:
-        raise ValueError(
+        raise UserError(
             f"patience: {recipe.patience} given without validation; give a validation set or "
             "leave patience out"
         )

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import nn
 
+from training.errors import UserError
 from training.loop.distributed import world
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 MATRICES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
@@ -17,7 +18,7 @@ BETAS = (0.9, 0.95)
 MUON_MOMENTUM = 0.95
 
 
-def optimizers_for(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+def optimizers_for(model: nn.Module, recipe: ModelRecipe) -> list[torch.optim.Optimizer]:
     """Return the optimizers that together hold each trainable weight once.
 
     `recipe.momentum` is the (Nesterov) momentum of sgd, AdamW's first beta and Muon's momentum;
@@ -25,7 +26,7 @@ def optimizers_for(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimiz
     weight; that of AdamW and Muon is decoupled and spares vectors (biases, norms).
 
     Raises:
-        ValueError: the model has sparse gradients and the recipe asks for what those cannot do.
+        UserError: the model has sparse gradients and the recipe asks for what those cannot do.
     """
     refuse_sparse(model, recipe)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
@@ -48,7 +49,7 @@ def optimizers_for(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimiz
     return [muon, _adamw(rest, recipe, BETAS[0])]
 
 
-def _adamw(weights: list[nn.Parameter], recipe: Recipe, beta: float) -> torch.optim.Optimizer:
+def _adamw(weights: list[nn.Parameter], recipe: ModelRecipe, beta: float) -> torch.optim.Optimizer:
     groups = [
         {"params": [w for w in weights if w.ndim >= 2], "weight_decay": recipe.weight_decay},
         {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
@@ -64,20 +65,20 @@ def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
     that a module holds as a bare parameter is not found and is AdamW's, too.
 
     Raises:
-        ValueError: there is none.
+        UserError: there is none.
     """
     layers = [module for module in model.modules() if isinstance(module, MATRICES)]
     tables = {id(m.weight) for m in model.modules() if isinstance(m, EMBEDDINGS)}
     found = [m.weight for m in layers[:-1] if id(m.weight) not in tables and m.weight.requires_grad]
     if not found:
-        raise ValueError(
+        raise UserError(
             f"optimizer: muon given for {type(model).__name__}, which has no hidden matrices; "
             "use sgd or adamw"
         )
     return found
 
 
-def refuse_sparse(model: nn.Module, recipe: Recipe) -> None:
+def refuse_sparse(model: nn.Module, recipe: ModelRecipe) -> None:
     """Raise ValueError if a sparse embedding meets an option that needs dense gradients."""
     if not any(isinstance(m, EMBEDDINGS) and m.sparse for m in model.modules()):
         return
@@ -89,7 +90,7 @@ def refuse_sparse(model: nn.Module, recipe: Recipe) -> None:
     }
     for option, given in asked.items():
         if given:
-            raise ValueError(
+            raise UserError(
                 f"{option} given for {recipe.model!r}, whose gradients are sparse; use optimizer "
                 "sgd in one process without clip and weight_decay, or another model"
             )

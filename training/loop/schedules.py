@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 COOLDOWN = 0.2
 """Share of the steps over which a trapezoid falls (Hägele et al. 2024 find 10 to 20 % enough)."""
 
 
-def peak_share(recipe: Recipe, step: int, steps: int) -> float:
+def peak_share(recipe: ModelRecipe, step: int, steps: int) -> float:
     """Return the learning rate at `step` of `steps` as a share of the peak, in [0, 1].
 
     It rises linearly over the first `recipe.warmup` of the steps, then falls to the end: linearly,

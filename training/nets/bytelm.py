@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from training.errors import UserError
 from training.pool.tokens import Documents
 
 FloatArray = npt.NDArray[np.float64]
@@ -117,15 +118,15 @@ def fit_bytes(flat: npt.NDArray[np.uint8], offsets: IntArray, order: int = 7) ->
     one end after another.
 
     Raises:
-        ValueError: order is below 1 or too high for this many byte values, or there is no document.
+        UserError: order is below 1 or too high for this many byte values, or there is no document.
     """
     _check_offsets(flat, offsets)
     if len(offsets) < 2:
-        raise ValueError("ngram: 0 documents given; a model needs at least one")
+        raise UserError("ngram: 0 documents given; a model needs at least one")
     used = np.flatnonzero(np.bincount(flat[offsets[0] : offsets[-1]], minlength=256))
     base = len(used) + 2
     if order < 1 or base**order > 2**64:
-        raise ValueError(
+        raise UserError(
             f"ngram: order (depth) {order} given; {len(used)} byte values in the training text "
             f"allow 1 to {int(64 // np.log2(base))}"
         )
@@ -220,11 +221,11 @@ def packed_bits(test: Documents) -> dict[str, float]:
     About 1 s per MB. zstd looks back 8 MB, xz 64 MB.
 
     Raises:
-        ValueError: the documents hold no byte.
+        UserError: the documents hold no byte.
     """
     flat = test.flat[test.offsets[0] : test.offsets[-1]].tobytes()
     if not flat:
-        raise ValueError("test: 0 bytes of text given; at least one is needed to compress")
+        raise UserError("test: 0 bytes of text given; at least one is needed to compress")
     zstd = zstandard.ZstdCompressor(level=19).compress(flat)
     xz = lzma.compress(flat, preset=9)
     return {"zstd": 8 * len(zstd) / len(flat), "xz": 8 * len(xz) / len(flat)}

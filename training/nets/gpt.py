@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training.recipes import Recipe
+from training.errors import UserError
+from training.recipes import ModelRecipe
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -22,7 +23,7 @@ LOGITS_AT_ONCE = 1 << 22
 """Logits of an evaluation batch: 16 MB of float32."""
 
 
-def gpt(recipe: Recipe, vocabulary: int) -> nn.Module:
+def gpt(recipe: ModelRecipe, vocabulary: int) -> nn.Module:
     """Return a GPT with random weights; logits of (batch, context) tokens have a third axis.
 
     `vocabulary` counts the end token. About 12·depth·width² parameters and 2·vocabulary·width for
@@ -31,16 +32,16 @@ def gpt(recipe: Recipe, vocabulary: int) -> nn.Module:
     (Henry et al. 2020), ReLU² (So et al. 2021), no biases, blocks that start as the identity.
 
     Raises:
-        ValueError: width isn't a multiple of a head's dimensions, or there is no layer or context.
+        UserError: width isn't a multiple of a head's dimensions, or there is no layer or context.
     """
     head = HEAD if recipe.width < 512 else 2 * HEAD
     if recipe.width % head:
-        raise ValueError(
+        raise UserError(
             f"recipe: width {recipe.width} given for {recipe.model}; a width "
             f"{'below' if head == HEAD else 'from'} 512 is a multiple of {head}"
         )
     if recipe.depth < 1 or recipe.context < 1:
-        raise ValueError(
+        raise UserError(
             f"recipe: depth {recipe.depth} and context {recipe.context} given for {recipe.model}; "
             "both are at least 1"
         )
@@ -56,7 +57,7 @@ class GPT(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.context = context
         self.embedding = nn.Embedding(vocabulary, width)
-        self.blocks = nn.ModuleList(Block(width, head, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(AttentionBlock(width, head, dropout) for _ in range(depth))
         self.output = nn.Linear(width, vocabulary, bias=False)
         nn.init.normal_(self.embedding.weight)
         nn.init.zeros_(self.output.weight)
@@ -72,7 +73,7 @@ class GPT(nn.Module):  # type: ignore[misc]
         return self.output(rms_norm(x))
 
 
-class Block(nn.Module):  # type: ignore[misc]
+class AttentionBlock(nn.Module):  # type: ignore[misc]
     """Causal self-attention, then a two-layer perceptron, each added to its input."""
 
     def __init__(self, width: int, head: int, dropout: float) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 STAGES = (
     # blocks, kernel, stride, expansion, channels
@@ -27,7 +27,7 @@ MOMENTUM = 0.3
 """Of batch norms in fine-tuning: runs are short, and 0.1 would still remember other weights."""
 
 
-def small_cnn(recipe: Recipe, channels: int, labels: int) -> nn.Module:
+def small_cnn(recipe: ModelRecipe, channels: int, labels: int) -> nn.Module:
     """Return a small convolutional net for images of any even side from 8 pixels.
 
     After cifar10-airbench (Jordan 2024, arXiv:2404.00498): patches of 2×2 pixels, then blocks of
@@ -74,7 +74,9 @@ class EfficientNetLite0(nn.Module):  # type: ignore[misc]
         before = STEM
         for count, kernel, stride, expansion, after in STAGES:
             for first in [True] + [False] * (count - 1):
-                blocks.append(Block(before, after, kernel, stride if first else 1, expansion))
+                blocks.append(
+                    InvertedResidual(before, after, kernel, stride if first else 1, expansion)
+                )
                 before = after
         self._blocks = nn.Sequential(*blocks)
         self._conv_head = SameConv2d(before, FEATURES, 1)
@@ -86,7 +88,7 @@ class EfficientNetLite0(nn.Module):  # type: ignore[misc]
         return functional.relu6(self._bn1(self._conv_head(found))).mean(dim=(2, 3))
 
 
-class Block(nn.Module):  # type: ignore[misc]
+class InvertedResidual(nn.Module):  # type: ignore[misc]
     """An inverted residual: expand channels, convolve each, project back."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int, expansion: int) -> None:
@@ -164,7 +166,7 @@ def load_lite0() -> EfficientNetLite0:
     return model
 
 
-def fine_tuned(recipe: Recipe, labels: int) -> nn.Module:
+def fine_tuned(recipe: ModelRecipe, labels: int) -> nn.Module:
     """Return EfficientNet-Lite0 with a new head: from its weights, or from nothing ("scratch")."""
     backbone = EfficientNetLite0() if recipe.start == "scratch" else load_lite0()
     model = FineTuned(backbone, recipe.side, labels)

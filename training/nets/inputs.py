@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from training.errors import UserError
 from training.pool.features import PADDING, VOCABULARY
-from training.recipes import Model, Recipe
+from training.recipes import Model, ModelRecipe
 
 IntArray = npt.NDArray[np.int64]
 WIDEST = 5
@@ -36,7 +37,7 @@ class Bags:
     To train on, a share of the grams is left out at random, if the recipe says so.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
+    def __init__(self, folder: Path, recipe: ModelRecipe) -> None:
         self.grams = np.load(folder / "grams.npy", mmap_mode="r")
         self.offsets = np.load(folder / "offsets.npy", mmap_mode="r")
         self.channels = recipe.width
@@ -61,7 +62,7 @@ class Bags:
 class Sequences:
     """Words in order, as hash buckets; shorter texts are padded at the end."""
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
+    def __init__(self, folder: Path, recipe: ModelRecipe) -> None:
         self.tokens = np.load(folder / "tokens.npy", mmap_mode="r")
         self.offsets = np.load(folder / "offsets.npy", mmap_mode="r")
         self.channels = VOCABULARY
@@ -79,7 +80,7 @@ class Sequences:
 class Vectors:
     """Vectors of a frozen encoder."""
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
+    def __init__(self, folder: Path, recipe: ModelRecipe) -> None:
         self.vectors = np.load(folder / "vectors.npy", mmap_mode="r")
         self.channels = self.vectors.shape[1]
 
@@ -95,7 +96,7 @@ class Pixels:
     On 300 digits mirroring cost the small CNN 2.5 points of accuracy.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
+    def __init__(self, folder: Path, recipe: ModelRecipe) -> None:
         self.pixels = np.load(folder / "pixels.npy", mmap_mode="r")
         self.channels = self.pixels.shape[1]
         self.shift = recipe.shift
@@ -130,7 +131,7 @@ def augment(
     return np.asarray(padded[image, channel, rows, columns])
 
 
-READERS: dict[Model, Callable[[Path, Recipe], Inputs]] = {
+READERS: dict[Model, Callable[[Path, ModelRecipe], Inputs]] = {
     "linear": Bags,
     "textcnn": Sequences,
     "transformer": Sequences,
@@ -141,14 +142,14 @@ READERS: dict[Model, Callable[[Path, Recipe], Inputs]] = {
 }
 
 
-def inputs(folder: Path, recipe: Recipe) -> Inputs:
+def inputs(folder: Path, recipe: ModelRecipe) -> Inputs:
     """Memory-map the arrays in `folder` that the recipe's model reads.
 
     Raises:
-        ValueError: the model is no classifier.
+        UserError: the model is no classifier.
     """
     if recipe.model not in READERS:
-        raise ValueError(f"model: {recipe.model!r} given; classifiers are {', '.join(READERS)}")
+        raise UserError(f"model: {recipe.model!r} given; classifiers are {', '.join(READERS)}")
     return READERS[recipe.model](folder, recipe)
 
 

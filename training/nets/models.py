@@ -10,16 +10,16 @@ from torch import nn
 from training.nets.imagenets import fine_tuned, small_cnn
 from training.nets.inputs import Inputs, Labelled, inputs
 from training.nets.textnets import TextCNN, TextTransformer, linear_bag
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 __all__ = ["Inputs", "Labelled", "build_model", "inputs"]
 
 
-def build_model(recipe: Recipe, folder: Path, labels: int) -> nn.Module:
+def build_model(recipe: ModelRecipe, folder: Path, labels: int) -> nn.Module:
     """Return a fresh model for the inputs in `folder`; the caller seeds torch first.
 
     Raises:
-        ValueError: the model is no classifier.
+        UserError: the model is no classifier.
     """
     channels = inputs(folder, recipe).channels
     match recipe.model:

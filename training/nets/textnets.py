@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from training.pool.features import PADDING
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 WINDOWS = (3, 4, 5)
 HEAD = 32
@@ -39,7 +39,7 @@ class TextCNN(nn.Module):  # type: ignore[misc]
     `recipe.width` both as dimension of a word and as number of filters of each window.
     """
 
-    def __init__(self, recipe: Recipe, buckets: int, labels: int) -> None:
+    def __init__(self, recipe: ModelRecipe, buckets: int, labels: int) -> None:
         super().__init__()
         width = recipe.width
         self.words = word_table(buckets, width)
@@ -61,7 +61,7 @@ class TextTransformer(nn.Module):  # type: ignore[misc]
     a few hundred steps have no time for.
     """
 
-    def __init__(self, recipe: Recipe, buckets: int, labels: int) -> None:
+    def __init__(self, recipe: ModelRecipe, buckets: int, labels: int) -> None:
         super().__init__()
         width = recipe.width
         self.words = word_table(buckets, width)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from training.page.svg import picture, rectangle
-from training.result import ClassShare
+from training.result.result import ClassShare
 
 ROW = 30
 LONGEST_NAME = 26

@@ -25,7 +25,7 @@ from training.page.svg import (
     tick_value,
     ticks,
 )
-from training.result import Curve, CurvePoint, Multiplier, PowerLaw
+from training.result.result import CurvePoint, LearningCurve, Multiplier, PowerLaw
 from training.statistics.stats import LEVEL, t_quantile
 
 HEIGHT, TOP, BOTTOM = 320, 26, 30
@@ -42,7 +42,7 @@ SHORTEST = 0.02
 """Of an arrow, in natural logarithms of its multiplier."""
 
 
-def curve_plot(curve: Curve, metric: Metric) -> str:
+def curve_plot(curve: LearningCurve, metric: Metric) -> str:
     """Draw both curves over a logarithmic axis, up is better.
 
     A mean line with a dot for each seed and 95 % whiskers over seeds; a fitted law as a dashed
@@ -95,7 +95,7 @@ class Arrow:
     """Where the words have room: above, under the tip, or right of and under the start."""
 
 
-def arrows(curve: Curve) -> list[Arrow]:
+def arrows(curve: LearningCurve) -> list[Arrow]:
     """Return the multipliers that can be drawn, each from the largest point of its arm.
 
     The kept-sample (or compute) multiplier leads from curated to raw, "same quality" from raw to
@@ -128,7 +128,7 @@ def written(multiplier: Multiplier) -> str:
     return f"{bound}{multiplier.value:.3g}×"
 
 
-def _points(curve: Curve, arm: str) -> list[CurvePoint]:
+def _points(curve: LearningCurve, arm: str) -> list[CurvePoint]:
     return sorted((p for p in curve.points if p.arm == arm), key=lambda point: point.n)
 
 
@@ -145,7 +145,7 @@ def _arm(points: Sequence[CurvePoint], x: Scale, y: Scale) -> Iterator[str]:
         yield dot(f"pf-point pf-{arm}", at, y(point.mean), 3.6)
 
 
-def _law(law: PowerLaw, curve: Curve, metric: Metric, x: Scale, y: Scale) -> Iterator[str]:
+def _law(law: PowerLaw, curve: LearningCurve, metric: Metric, x: Scale, y: Scale) -> Iterator[str]:
     sizes = [point.n for point in _points(curve, law.arm)]
     if law.e is None or law.a is None or law.alpha is None or len(sizes) < 2:
         return

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from training.arms import ATTRIBUTION
+from training.design.arms import ATTRIBUTION
 from training.page.plot import Kind, Line, gap_line
-from training.result import ArmScores, Condition, Result, StepWorth
+from training.result.result import ArmScores, Condition, Result, StepWorth
 
 MAIN = "Each arm minus raw"
 CONTROLS = "Controls: other rows of raw"

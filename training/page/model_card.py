@@ -20,8 +20,8 @@ from training.page.groups import ATTRIBUTED, grouped
 from training.page.spent import spent_by_arm
 from training.page.svg import short
 from training.page.templates import environment
-from training.result import ArmScores, Curve, Result
-from training.verdict import sentence
+from training.result.result import ArmScores, LearningCurve, Result
+from training.verdict.verdict import sentence
 
 HUB_TASKS = {
     "text_classification": "text-classification",
@@ -151,7 +151,7 @@ def _training(result: Result) -> str:
     )
 
 
-def _curves(result: Result) -> list[Curve]:
+def _curves(result: Result) -> list[LearningCurve]:
     return [curve for curve in (result.curve, result.compute) if curve]
 
 

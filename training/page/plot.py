@@ -19,7 +19,7 @@ from training.page.svg import (
     text,
     tick_step,
 )
-from training.result import Gap
+from training.result.result import Gap
 
 ROW, DENSE_ROW, DENSE_FROM = 34, 28, 14
 AXIS = 24

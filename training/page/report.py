@@ -17,8 +17,8 @@ from training.page.smaller import smaller_models
 from training.page.spent import spent_by_arm
 from training.page.svg import short
 from training.page.templates import environment
-from training.result import Curve, Result
-from training.verdict import caveats, statement
+from training.result.result import LearningCurve, Result
+from training.verdict.verdict import caveats, statement
 
 TONES = {"better": "good", "worse": "bad", "inconclusive": "open", "invalid instrument": "void"}
 COMPARED = ("raw", "curated")
@@ -84,7 +84,7 @@ def _view(result: Result) -> dict[str, Any]:
     }
 
 
-def _curve(result: Result, curve: Curve) -> dict[str, Any]:
+def _curve(result: Result, curve: LearningCurve) -> dict[str, Any]:
     rows = result.rows
     pool = rows["raw"] / rows["curated"] if rows.get("raw") and rows.get("curated") else None
     return {

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from training.metrics import metric_named
 from training.page.pareto import Compression, Cost, OperatingPoint, pareto_plot
-from training.result import Result
+from training.result.result import Result
 
 DRAWN: tuple[Cost, ...] = ("bytes", "latency_1")
 """Costs with a plot of their own; the table holds all."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.page.groups import ATTRIBUTED, group_of
-from training.result import Result
+from training.result.result import Result
 
 MEASURES = {
     "seconds": "seconds",
@@ -20,7 +20,7 @@ MEASURES = {
 
 
 @dataclass(frozen=True)
-class Spent:
+class ArmCosts:
     """Costs of one arm, or of all arms of attribution together."""
 
     name: str
@@ -29,7 +29,7 @@ class Spent:
     """By heading; None where a run doesn't say."""
 
 
-def spent_by_arm(result: Result) -> list[Spent]:
+def spent_by_arm(result: Result) -> list[ArmCosts]:
     """Return the costs of each arm and, last, of all; a measure that no run has is left out."""
     parts: dict[str, list[dict[str, Any]]] = {}
     attributed = {run["arm"] for run in result.runs if group_of(run["arm"]) == ATTRIBUTED}
@@ -40,7 +40,7 @@ def spent_by_arm(result: Result) -> list[Spent]:
         return []
     known = [name for name in MEASURES if any(run.get(name) is not None for run in result.runs)]
     return [
-        Spent(name, len(runs), {MEASURES[field]: _sum(runs, field) for field in known})
+        ArmCosts(name, len(runs), {MEASURES[field]: _sum(runs, field) for field in known})
         for name, runs in (*parts.items(), ("all", result.runs))
     ]
 

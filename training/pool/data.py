@@ -12,12 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from training.errors import UserError
 from training.pool.content_keys import content_keys, text_keys
 from training.pool.features import Features, image_features, text_features
 from training.pool.leaks import BoolArray, count_leaks, find_leaks, trust_ids
-from training.pool.shards import Split, is_held, read_splits
+from training.pool.shards import ShardRows, is_held, read_splits
 from training.pool.tracing import trace
-from training.recipes import Recipe, Task
+from training.recipes import ModelRecipe, Task
 
 IntArray = npt.NDArray[np.int64]
 
@@ -31,7 +32,7 @@ LEAST_TO_HOLD_BACK = 200
 
 
 @dataclass(frozen=True)
-class Rows:
+class PoolRows:
     """Rows of one arm or of a test set: indices into the pool and into the labels."""
 
     x: IntArray
@@ -40,13 +41,13 @@ class Rows:
     def __len__(self) -> int:
         return len(self.x)
 
-    def take(self, where: npt.NDArray[np.generic]) -> Rows:
+    def take(self, where: npt.NDArray[np.generic]) -> PoolRows:
         """Select rows by index or by mask."""
-        return Rows(self.x[where], self.y[where])
+        return PoolRows(self.x[where], self.y[where])
 
 
 @dataclass(frozen=True)
-class Places:
+class RowOrigins:
     """Where the datasets lie, and which columns are read.
 
     Attributes:
@@ -71,7 +72,7 @@ class Pool:
     distinct: pa.Array
     """Each distinct content once, as text or as encoded images."""
     labels: tuple[str, ...]
-    rows: dict[str, Rows]
+    rows: dict[str, PoolRows]
     """Of every dataset, by the names of `Places.folders`, and "oracle"."""
     copies: IntArray | None
     """Curated rows made from each raw row; None where they can't be traced."""
@@ -97,12 +98,12 @@ class Pool:
         """Return the names of the test sets, the main one first."""
         return [role for role in self.rows if role.startswith("test")]
 
-    def class_shares(self, rows: Rows) -> npt.NDArray[np.float64]:
+    def class_shares(self, rows: PoolRows) -> npt.NDArray[np.float64]:
         """Return the share of each label among `rows`."""
         return np.bincount(rows.y, minlength=len(self.labels)) / len(rows)
 
 
-def load_pool(places: Places, task: Task, recipe: Recipe) -> Pool:
+def load_pool(places: RowOrigins, task: Task, recipe: ModelRecipe) -> Pool:
     """Read every dataset into one pool and remove from train what stands in a test set.
 
     Removal goes by content and, where rows carry ids, by id: a curated row made from a leaking
@@ -132,10 +133,10 @@ def load_pool(places: Places, task: Task, recipe: Recipe) -> Pool:
     kept = {role: features.readable[x[role]] & ~leaks[role] for role in splits}
     leaks_left = count_leaks(splits, x, features, kept, tests)
     held = _hold_back(splits, x, y, features, kept)
-    rows = {role: Rows(x[role], y[role]).take(kept[role]) for role in splits}
+    rows = {role: PoolRows(x[role], y[role]).take(kept[role]) for role in splits}
     for role, found in rows.items():
         if len(found) < 2:
-            raise ValueError(
+            raise UserError(
                 f"{role}: {len(found)} usable rows of {len(x[role])} in "
                 f"{places.folders.get(role, places.folders['raw'])} "
                 f"({_why(skipped.get(role, {}), leaks.get(role))}); at least 2 are needed"
@@ -174,7 +175,7 @@ def load_pool(places: Places, task: Task, recipe: Recipe) -> Pool:
     )
 
 
-def features_of(distinct: pa.Array, task: Task, recipe: Recipe) -> Features:
+def features_of(distinct: pa.Array, task: Task, recipe: ModelRecipe) -> Features:
     """Return what the models of `task` read, for each distinct content."""
     if task == "text_classification":
         return text_features(distinct, recipe)
@@ -184,7 +185,7 @@ def features_of(distinct: pa.Array, task: Task, recipe: Recipe) -> Features:
 
 
 def _hold_back(
-    splits: dict[str, Split],
+    splits: dict[str, ShardRows],
     x: dict[str, IntArray],
     y: dict[str, IntArray],
     features: Features,
@@ -220,14 +221,14 @@ def _bytes(distinct: pa.Array) -> IntArray:
 
 
 def _distinct(
-    splits: dict[str, Split], *, wants_text: bool, column: str
+    splits: dict[str, ShardRows], *, wants_text: bool, column: str
 ) -> tuple[pa.Array, dict[str, IntArray]]:
     """Return each distinct content once, and each split's rows as indices into them."""
     wanted = pa.large_string() if wants_text else pa.large_binary()
     for role, split in splits.items():
         if split.content.type != wanted:
             given, other = ("images", "image") if wants_text else ("text", "text")
-            raise ValueError(
+            raise UserError(
                 f"{role}: column {column!r} holds {given}; use task='{other}_classification' or "
                 "name another column"
             )
@@ -237,7 +238,7 @@ def _distinct(
     return every.dictionary, dict(zip(splits, np.split(codes, ends[:-1]), strict=True))
 
 
-def _content_hash(split: Split, exact: npt.NDArray[np.uint64]) -> str:
+def _content_hash(split: ShardRows, exact: npt.NDArray[np.uint64]) -> str:
     """Hash the rows' exact contents, label names, ids and parents, in order."""
     digest = hashlib.sha256(exact.tobytes())
     for column in (split.labels, split.ids, split.parents):
@@ -251,11 +252,11 @@ def _why(skipped: dict[str, int], leaks: BoolArray | None) -> str:
     return ", ".join([*reasons, f"{standing} that stand in test"])
 
 
-def _label_remarks(rows: dict[str, Rows], labels: list[str]) -> tuple[str, ...]:
+def _label_remarks(rows: dict[str, PoolRows], labels: list[str]) -> tuple[str, ...]:
     seen = {role: {labels[code] for code in np.unique(found.y)} for role, found in rows.items()}
     for role in ("raw", "curated"):
         if not seen[role] & seen["test"]:
-            raise ValueError(
+            raise UserError(
                 f"test: no label in common with {role} (test has {_some(seen['test'])}; {role} has "
                 f"{_some(seen[role])}); write both with the same label names"
             )

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from training.nets.imagenets import load_lite0
 from training.pool.content_keys import content_keys
-from training.pool.pictures import decode
+from training.pool.pictures import decode_picture
 from training.pool.pretrained import keep
 
 BATCH = 32
@@ -44,7 +44,7 @@ def lite0(side: int, device: torch.device) -> Encode:
     model = load_lite0().eval().to(device, memory_format=torch.channels_last)
 
     def encode(payloads: list[bytes]) -> npt.NDArray[np.float32]:
-        images = [decode(payload, side, "RGB", smooth=True) for payload in payloads]
+        images = [decode_picture(payload, side, "RGB", smooth=True) for payload in payloads]
         assert all(image is not None for image in images), "the caller leaves out unreadable images"
         pixels = torch.from_numpy(np.stack([image[0] for image in images if image is not None]))
         pixels = pixels.to(device, memory_format=torch.channels_last).float() / 127.5 - 1

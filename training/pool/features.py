@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from training.pool.content_keys import KeyArray, string_keys, text_keys
-from training.pool.pictures import Mode, decode, head
+from training.pool.pictures import Mode, decode_picture, head
 from training.pool.pretrained import image_vectors, text_vectors
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 IntArray = npt.NDArray[np.int64]
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -46,7 +46,7 @@ class Features:
             np.save(folder / f"{name}.npy", array)
 
 
-def text_features(texts: pa.Array, recipe: Recipe) -> Features:
+def text_features(texts: pa.Array, recipe: ModelRecipe) -> Features:
     """Return what the recipe's model reads of each text; keys ignore case and white space.
 
     Arrays: `grams` and `offsets` for linear, `tokens` and `offsets` for textcnn and transformer,
@@ -111,7 +111,7 @@ def _mix(first: KeyArray, second: KeyArray) -> KeyArray:
     return mixed ^ (mixed >> np.uint64(27))
 
 
-def image_features(payloads: pa.Array, recipe: Recipe) -> Features:
+def image_features(payloads: pa.Array, recipe: ModelRecipe) -> Features:
     """Decode each image once to a common even square side, uint8, in NCHW order.
 
     The side is the median one, `recipe.side` at most; grey if every image is grey, else RGB.
@@ -125,7 +125,7 @@ def image_features(payloads: pa.Array, recipe: Recipe) -> Features:
         side = int(np.clip(np.median(sides), LEAST_SIDE, recipe.side)) if sides else LEAST_SIDE
         side += side % 2
         mode: Mode = "L" if all(found[1] for found in heads if found) else "RGB"
-        found = list(pool.map(lambda payload: decode(payload, side, mode), encoded))
+        found = list(pool.map(lambda payload: decode_picture(payload, side, mode), encoded))
     keys = np.array([0 if image is None else image[1] for image in found], dtype=np.uint64)
     readable = np.array([image is not None for image in found])
     if recipe.model == "features":

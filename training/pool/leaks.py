@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from training.pool.features import Features
-from training.pool.shards import ID, Split
+from training.pool.shards import ID, ShardRows
 
 BoolArray = npt.NDArray[np.bool_]
 Codes = dict[str, npt.NDArray[np.int64]]
-Splits = dict[str, Split]
+Splits = dict[str, ShardRows]
 COMPARED = 200
 """Rows of the same id that are looked at to tell whether ids mean something."""
 
@@ -64,7 +64,7 @@ def _train(splits: Splits, held: Sequence[str]) -> list[str]:
     return [role for role in splits if role not in held and not role.startswith("test")]
 
 
-def trust_ids(splits: dict[str, Split]) -> tuple[dict[str, Split], str | None]:
+def trust_ids(splits: dict[str, ShardRows]) -> tuple[dict[str, ShardRows], str | None]:
     """Return splits whose ids tell raw rows apart, and why changed copies can't be traced, if so.
 
     `_id` is what the curator was told to go by; a column that is merely called `id` is a row id
@@ -100,7 +100,7 @@ def _without_ids(splits: Splits, column: str | None) -> Splits:
     }
 
 
-def _same_rows(raw: Split, curated: Split) -> bool:
+def _same_rows(raw: ShardRows, curated: ShardRows) -> bool:
     """Tell whether rows that share an id are, by a sample of them, the same rows, edited or not.
 
     Numbers that two tools gave their rows coincide without meaning. A text is the same if half of
@@ -142,7 +142,7 @@ def _names(splits: Splits, marked: dict[str, BoolArray], train: Sequence[str]) -
     return pc.drop_null(pa.concat_arrays(found))
 
 
-def _named(split: Split, names: pa.Array) -> BoolArray:
+def _named(split: ShardRows, names: pa.Array) -> BoolArray:
     """Mark the rows whose id or parent is among `names`."""
     ids, parents = (pc.is_in(column, value_set=names) for column in (split.ids, split.parents))
     return _flags(ids) | _flags(parents)

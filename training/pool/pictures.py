@@ -27,7 +27,7 @@ def head(payload: bytes) -> tuple[int, bool] | None:
         return None
 
 
-def decode(
+def decode_picture(
     payload: bytes, side: int, mode: Mode, *, smooth: bool = False
 ) -> tuple[npt.NDArray[np.uint8], int] | None:
     """Return (pixels in CHW at `side`, key of the pixels at full size), or None if unreadable.

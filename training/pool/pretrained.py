@@ -17,8 +17,9 @@ import pyarrow as pa
 import xxhash
 from scipy import sparse
 
+from training.errors import UserError
 from training.pool.content_keys import content_keys
-from training.recipes import Recipe
+from training.recipes import ModelRecipe
 
 Vectors = npt.NDArray[np.float16]
 Keys = npt.NDArray[np.uint64]
@@ -41,14 +42,14 @@ LEAST_SHARE = 64
 """Contents that are worth another process."""
 
 
-def outside_data(recipe: Recipe) -> str | None:
+def outside_data(recipe: ModelRecipe) -> str | None:
     """Return which data other than the arm's a model has seen; None if it starts from nothing."""
     if not recipe.encoder or recipe.start == "scratch":
         return None
     return OUTSIDE_DATA.get(recipe.encoder, f"static word vectors in {recipe.encoder}")
 
 
-def text_vectors(texts: pa.Array, recipe: Recipe) -> Vectors:
+def text_vectors(texts: pa.Array, recipe: ModelRecipe) -> Vectors:
     """Return unit vectors of texts by `recipe.encoder`, shape (texts, dimensions).
 
     A folder is read as static vectors (some 10,000 texts a second). MiniLM reads the first
@@ -59,7 +60,9 @@ def text_vectors(texts: pa.Array, recipe: Recipe) -> Vectors:
     return static_vectors(texts.to_pylist(), Path(recipe.encoder))
 
 
-def image_vectors(payloads: pa.Array, readable: npt.NDArray[np.bool_], recipe: Recipe) -> Vectors:
+def image_vectors(
+    payloads: pa.Array, readable: npt.NDArray[np.bool_], recipe: ModelRecipe
+) -> Vectors:
     """Return features of images at `recipe.side` pixels; zeros for the unreadable."""
     vectors = np.zeros((len(payloads), DIMENSIONS[recipe.encoder]), dtype=np.float16)
     vectors[readable] = kept_vectors(
@@ -75,15 +78,15 @@ def static_vectors(texts: list[str], folder: Path) -> Vectors:
     and the row of each token). A text without a known token gets the zero vector.
 
     Raises:
-        ValueError: the folder is no such model, or the package tokenizers is missing.
+        UserError: the folder is no such model, or the package tokenizers is missing.
     """
     try:
         from tokenizers import Tokenizer
     except ImportError:
-        raise ValueError(_not_installed(str(folder), "tokenizers")) from None
+        raise UserError(_not_installed(str(folder), "tokenizers")) from None
     missing = [name for name in STATIC_FILES if not (folder / name).is_file()]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"encoder: {str(folder)!r} given, where {missing[0]} is missing; allowed are "
             f"{', '.join(PACKAGES)} and the folder of a model2vec model"
         )
@@ -138,11 +141,11 @@ def kept_vectors(contents: pa.Array, encoder: str, size: int) -> Vectors:
         size: side of images in pixels, or word pieces read of a text.
 
     Raises:
-        ValueError: the encoder isn't installed.
+        UserError: the encoder isn't installed.
         RuntimeError: an encoding process failed; what is done is kept.
     """
     if importlib.util.find_spec(PACKAGES[encoder]) is None:
-        raise ValueError(_not_installed(encoder, PACKAGES[encoder].replace("_", "-")))
+        raise UserError(_not_installed(encoder, PACKAGES[encoder].replace("_", "-")))
     folder = cache_folder() / f"{encoder}-{VERSION}-{size}"
     folder.mkdir(parents=True, exist_ok=True)
     keys = content_keys(contents)

@@ -12,8 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from training.errors import UserError
+
 if TYPE_CHECKING:
-    from training.pool.data import Places
+    from training.pool.data import RowOrigins
 
 HELD = ("test", "validation")
 """Datasets that no arm trains on; further tests are called "test:<name>"."""
@@ -31,7 +33,7 @@ PARENT = "_parent"
 
 
 @dataclass(frozen=True)
-class Split:
+class ShardRows:
     """One labelled split: content, label names and, where present, row and parent ids."""
 
     role: str
@@ -45,7 +47,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.content)
 
-    def take(self, where: npt.NDArray[np.int64]) -> Split:
+    def take(self, where: npt.NDArray[np.int64]) -> ShardRows:
         """Select rows by index."""
         chosen = pa.array(where)
         return replace(
@@ -57,7 +59,7 @@ class Split:
         )
 
 
-def read_splits(places: Places, *, needs_label: bool = True) -> dict[str, Split]:
+def read_splits(places: RowOrigins, *, needs_label: bool = True) -> dict[str, ShardRows]:
     """Read every dataset; rows without content or label are skipped and counted.
 
     Integer labels are named by the dataset's own ClassLabel feature. Without one they are their own
@@ -66,7 +68,7 @@ def read_splits(places: Places, *, needs_label: bool = True) -> dict[str, Split]
     column has one label for all.
 
     Raises:
-        ValueError: a column is missing, or integers stand against other class names.
+        UserError: a column is missing, or integers stand against other class names.
     """
     content, label = places.content, places.label
     tables = {role: read_table(role, place) for role, place in places.folders.items()}
@@ -78,13 +80,13 @@ def read_splits(places: Places, *, needs_label: bool = True) -> dict[str, Split]
         for column in needed:
             if column not in table.column_names:
                 place = places.folders.get(role, places.folders["raw"])
-                raise ValueError(
+                raise UserError(
                     f"{role}: {place} has no column {column!r}; it has "
                     f"{', '.join(table.column_names)}; name the right one with text=, image= "
                     "or label="
                 )
     names = {
-        role: class_names(table.schema, column)
+        role: label_names(table.schema, column)
         for role, table in tables.items()
         if (column := columns[role]) is not None
     }
@@ -94,7 +96,7 @@ def read_splits(places: Places, *, needs_label: bool = True) -> dict[str, Split]
         bare = role not in named and _holds_integers(table, column)
         for other, found in named.items():
             if bare and not all(name.isdecimal() for name in found):
-                raise ValueError(
+                raise UserError(
                     f"{role}: label column {column!r} holds integers without class names, {other} "
                     f"has the names {', '.join(found[:5])}; write both with the same label names"
                 )
@@ -111,7 +113,7 @@ def _holds_integers(table: pa.Table, column: str | None) -> bool:
 def read_table(role: str, place: Path) -> pa.Table:
     """Memory-map the Arrow stream files of the split that `role` reads."""
     if not place.is_dir():
-        raise ValueError(
+        raise UserError(
             f"{role}: {place} is not a directory; give a dataset directory as written by "
             "curate or by datasets' save_to_disk"
         )
@@ -120,7 +122,7 @@ def read_table(role: str, place: Path) -> pa.Table:
         shards = _shards(folder)
         if shards:
             return _concat(role, shards)
-    raise ValueError(
+    raise UserError(
         f"{role}: no *.arrow file in {place} or in its {' or '.join(wanted)} folder; "
         "give a dataset directory as written by curate or by datasets' save_to_disk"
     )
@@ -147,13 +149,13 @@ def _concat(role: str, shards: list[Path]) -> pa.Table:
             with pa.ipc.open_stream(pa.memory_map(str(shard))) as stream:
                 tables.append(stream.read_all())
         except (pa.ArrowInvalid, FileNotFoundError) as error:
-            raise ValueError(
+            raise UserError(
                 f"{role}: {shard} cannot be read as an Arrow stream ({error}); write it again"
             ) from error
     return pa.concat_tables(tables, promote_options="permissive")
 
 
-def class_names(schema: pa.Schema, label: str) -> list[str] | None:
+def label_names(schema: pa.Schema, label: str) -> list[str] | None:
     """Return the ClassLabel names that Hugging Face metadata holds for `label`, if any."""
     metadata = (schema.metadata or {}).get(b"huggingface")
     if metadata is None:
@@ -169,7 +171,7 @@ def _split(
     label: str | None,
     names: list[str] | None,
     needs_label: bool,
-) -> Split:
+) -> ShardRows:
     payload = _payload(role, content, table[content])
     if label is None or label not in table.column_names:
         labels = pa.array([""] * table.num_rows, pa.large_string())
@@ -183,7 +185,7 @@ def _split(
     }
     id_column = next((name for name in (ID, "id") if name in table.column_names), None)
     ids, parents = (_names(table, column) for column in (id_column, PARENT))
-    return Split(
+    return ShardRows(
         role,
         payload.filter(keep),
         labels.filter(keep),
@@ -213,7 +215,7 @@ def _payload(role: str, name: str, column: pa.ChunkedArray) -> pa.Array:
         return _flat(pc.cast(column, pa.large_binary()))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _flat(pc.cast(column, pa.large_string()))
-    raise ValueError(
+    raise UserError(
         f"{role}: column {name!r} has type {kind}; text is a string, an image is binary or "
         "struct<bytes, path>"
     )
@@ -228,7 +230,7 @@ def _label_names(
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _flat(pc.cast(column, pa.large_string()))
     if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
-        raise ValueError(
+        raise UserError(
             f"{role}: label column {name!r} has type {kind}; a label is a ClassLabel, an integer, "
             "a boolean or a string"
         )
@@ -237,7 +239,7 @@ def _label_names(
         return pc.cast(codes, pa.large_string())
     highest = pc.max(codes).as_py()
     if highest is not None and highest >= len(names):
-        raise ValueError(
+        raise UserError(
             f"{role}: label {highest} in column {name!r} is beyond its {len(names)} class names; "
             "write the labels as names or repair the ClassLabel feature"
         )

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from training.errors import UserError
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -77,10 +79,10 @@ def train_bpe(texts: pa.Array, vocabulary: int = VOCABULARY) -> Tokenizer:
     MB; needs the package tokenizers. Sennrich et al. 2016 (arXiv:1508.07909).
 
     Raises:
-        ValueError: the vocabulary is smaller than the 256 bytes or larger than uint16 holds.
+        UserError: the vocabulary is smaller than the 256 bytes or larger than uint16 holds.
     """
     if not BYTES <= vocabulary <= MOST_TOKENS:
-        raise ValueError(
+        raise UserError(
             f"vocabulary: {vocabulary} given; a byte-level tokenizer has {BYTES} to {MOST_TOKENS}"
         )
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers

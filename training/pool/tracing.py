@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from training.pool.features import Features
 from training.pool.leaks import BoolArray
-from training.pool.shards import Split
+from training.pool.shards import ShardRows
 
 IntArray = npt.NDArray[np.int64]
 ENOUGH = 0.99
@@ -17,8 +17,8 @@ ENOUGH = 0.99
 
 
 def trace(
-    raw: Split,
-    curated: Split,
+    raw: ShardRows,
+    curated: ShardRows,
     x: dict[str, IntArray],
     features: Features,
     kept: dict[str, BoolArray],

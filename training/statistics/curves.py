@@ -19,6 +19,7 @@ import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
+from training.errors import UserError
 from training.statistics.stats import FloatArray, half_width
 
 LEAST_SEEDS = 3
@@ -51,7 +52,7 @@ Replicates = tuple[FloatArray, ...]
 """(1 × n) of all data, (seeds × n) without each seed, (blocks × n) without each block of rows."""
 
 
-class Curve:
+class ErrorCurve:
     """Errors of one arm by training size, a value for each seed.
 
     Args:
@@ -61,7 +62,7 @@ class Curve:
             about these test rows alone.
 
     Raises:
-        ValueError: shapes disagree, sizes don't rise, a value isn't finite, or seeds are too few.
+        UserError: shapes disagree, sizes don't rise, a value isn't finite, or seeds are too few.
     """
 
     def __init__(self, sizes: npt.ArrayLike, errors: npt.ArrayLike) -> None:
@@ -69,16 +70,16 @@ class Curve:
         table: FloatArray = np.asarray(errors, dtype=np.float64)
         fits = table.ndim in (2, 3) and table.shape[1:2] == self.sizes.shape
         if not fits or self.sizes.ndim != 1 or len(self.sizes) < 2:
-            raise ValueError(
+            raise UserError(
                 f"errors: shape {table.shape} with {self.sizes.size} sizes; needs (seeds, sizes) "
                 "or (seeds, sizes, test rows) with at least 2 sizes"
             )
         if self.sizes[0] <= 0 or (np.diff(self.sizes) <= 0).any():
-            raise ValueError(f"sizes: {self.sizes.tolist()}; needs positive, rising sizes")
+            raise UserError(f"sizes: {self.sizes.tolist()}; needs positive, rising sizes")
         if len(table) < LEAST_SEEDS:
-            raise ValueError(f"errors: {len(table)} seeds; at least {LEAST_SEEDS} are needed")
+            raise UserError(f"errors: {len(table)} seeds; at least {LEAST_SEEDS} are needed")
         if not np.isfinite(table).all():
-            raise ValueError("errors: a value is missing or not finite; leave that size out")
+            raise UserError("errors: a value is missing or not finite; leave that size out")
         self.errors: FloatArray = table if table.ndim == 3 else table[:, :, None]
 
     @cached_property
@@ -115,7 +116,7 @@ class Curve:
         )
 
 
-def kept_multiplier(raw: Curve, curated: Curve, at: float | None = None) -> Ratio:
+def kept_multiplier(raw: ErrorCurve, curated: ErrorCurve, at: float | None = None) -> Ratio:
     """Return how many raw examples equal one curated example, at `at` curated examples.
 
     `at` is one of the curated sizes, the largest unless given. Both arms have the same seeds (and
@@ -126,7 +127,7 @@ def kept_multiplier(raw: Curve, curated: Curve, at: float | None = None) -> Rati
 
 
 def pool_multiplier(
-    raw: Curve, curated: Curve, keep_share: float, at: float | None = None
+    raw: ErrorCurve, curated: ErrorCurve, keep_share: float, at: float | None = None
 ) -> Ratio:
     """Return the raw pool needed over the pool that was curated, at `at` curated examples.
 
@@ -134,25 +135,25 @@ def pool_multiplier(
     the same worth and nothing more. `Ratio.at` is the size of the pool.
     """
     if not 0 < keep_share <= 1:
-        raise ValueError(f"keep_share: {keep_share}; needs a share above 0 and up to 1")
+        raise UserError(f"keep_share: {keep_share}; needs a share above 0 and up to 1")
     at = _measured(curated, at)
     return _divide(_size_of_equal_error(raw, curated, at), at / keep_share, at / keep_share)
 
 
 def compute_multiplier(
-    raw: Curve, curated: Curve, at: float | None = None, *, curator_steps: float = 0.0
+    raw: ErrorCurve, curated: ErrorCurve, at: float | None = None, *, curator_steps: float = 0.0
 ) -> Ratio:
     """Return the raw steps needed over the curated steps; sizes of both curves are steps.
 
     `curator_steps` is the cost of curation in training steps; it is charged to curated.
     """
     if curator_steps < 0:
-        raise ValueError(f"curator_steps: {curator_steps}; needs 0 or more")
+        raise UserError(f"curator_steps: {curator_steps}; needs 0 or more")
     at = _measured(curated, at)
     return _divide(_size_of_equal_error(raw, curated, at), at + curator_steps, at)
 
 
-def same_quality(raw: Curve, curated: Curve, full: float | None = None) -> Ratio:
+def same_quality(raw: ErrorCurve, curated: ErrorCurve, full: float | None = None) -> Ratio:
     """Return the share of the raw size at which curated reaches the quality of all raw data.
 
     0.4 is "the same quality with 40 % of the data". `full` is the largest raw size unless given.
@@ -161,7 +162,7 @@ def same_quality(raw: Curve, curated: Curve, full: float | None = None) -> Ratio
     return _divide(_size_of_equal_error(curated, raw, full), full, full)
 
 
-def _size_of_equal_error(searched: Curve, other: Curve, at: float) -> Ratio:
+def _size_of_equal_error(searched: ErrorCurve, other: ErrorCurve, at: float) -> Ratio:
     """Return the size at which `searched` has the error of `other` at `at`, with its interval.
 
     The interval holds every measured size at which the two errors do not differ: the difference
@@ -173,7 +174,7 @@ def _size_of_equal_error(searched: Curve, other: Curve, at: float) -> Ratio:
     than five-fold steps), the ends move out to the next measured size, which needs no shape.
     """
     if searched.errors.shape[::2] != other.errors.shape[::2]:
-        raise ValueError(
+        raise UserError(
             f"curves: (seeds, test rows) {searched.errors.shape[::2]} against "
             f"{other.errors.shape[::2]}; both arms need the same seeds and test rows"
         )
@@ -236,10 +237,10 @@ def _falling(curves: FloatArray) -> FloatArray:
     )
 
 
-def _measured(curve: Curve, at: float | None) -> float:
+def _measured(curve: ErrorCurve, at: float | None) -> float:
     at = float(curve.sizes[-1]) if at is None else float(at)
     if at not in curve.sizes:
-        raise ValueError(f"at: {at:g}; only {curve.sizes.tolist()} were measured")
+        raise UserError(f"at: {at:g}; only {curve.sizes.tolist()} were measured")
     return at
 
 

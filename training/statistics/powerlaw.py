@@ -11,8 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import fdtrc, fdtri, stdtrit
 
-from training.statistics.curves import Curve, Ratio, jackknife_half_width, kept_multiplier
-from training.statistics.gridfit import EXPONENTS, Design, Fit, robust_sd, search, solve
+from training.errors import UserError
+from training.statistics.curves import ErrorCurve, Ratio, jackknife_half_width, kept_multiplier
+from training.statistics.gridfit import (
+    EXPONENTS,
+    Design,
+    Fit,
+    robust_sd,
+    search,
+    solve,
+)
 from training.statistics.stats import LEVEL, FloatArray
 
 LEAST_SIZES = 4
@@ -30,7 +38,7 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class PowerLaw:
+class FittedLaw:
     """L(n) = E + A·n^−α of one arm."""
 
     E: float
@@ -81,7 +89,7 @@ class Chinchilla:
     """Robust standard deviation of the relative residuals."""
 
 
-def fit_power_law(curve: Curve, *, classification: bool = False) -> PowerLaw | Refused:
+def fit_power_law(curve: ErrorCurve, *, classification: bool = False) -> FittedLaw | Refused:
     """Fit L(n) = E + A·n^−α to every seed and size of a learning curve.
 
     The interval of α is the F profile: it takes runs as independent (the luck that all sizes of a
@@ -103,7 +111,7 @@ def fit_power_law(curve: Curve, *, classification: bool = False) -> PowerLaw | R
     E, A = law.coefficients
     shorter = _fit_law(curve.sizes[:-1], losses[:, :-1])
     largest = shorter.coefficients @ [1, curve.sizes[-1] ** -shorter.exponents[0]]
-    return PowerLaw(
+    return FittedLaw(
         E=float(E),
         A=float(A),
         alpha=float(law.exponents[0]),
@@ -115,7 +123,9 @@ def fit_power_law(curve: Curve, *, classification: bool = False) -> PowerLaw | R
     )
 
 
-def fit_shift(raw: Curve, curated: Curve, *, classification: bool = False) -> Shift | Refused:
+def fit_shift(
+    raw: ErrorCurve, curated: ErrorCurve, *, classification: bool = False
+) -> Shift | Refused:
     """Fit one law to both arms with a shift of curated along log n, and test that it is enough.
 
     The shift is fitted to the means over seeds, with the jackknife's interval on log m; it covers
@@ -160,7 +170,7 @@ def fit_chinchilla(
     """
     N, D, L = (np.asarray(values, dtype=np.float64) for values in (parameters, tokens, losses))
     if N.ndim != 1 or not N.shape == D.shape == L.shape or min(N.min(), D.min(), L.min()) <= 0:
-        raise ValueError(
+        raise UserError(
             f"parameters, tokens, losses: shapes {N.shape}, {D.shape}, {L.shape}; needs three "
             "lists of one length, all values positive"
         )
@@ -195,7 +205,7 @@ def fit_chinchilla(
     )
 
 
-def _refusal(curve: Curve, classification: bool) -> str | None:
+def _refusal(curve: ErrorCurve, classification: bool) -> str | None:
     """Say why the curve gets no power law."""
     mean, sizes = curve.by_seed.mean(axis=0), curve.sizes
     if len(sizes) < LEAST_SIZES:
@@ -246,7 +256,7 @@ def _log_shift(
     return float(np.log(of_raw / of_curated) / law.exponents[0])
 
 
-def _separate_p(raw: Curve, curated: Curve) -> float:
+def _separate_p(raw: ErrorCurve, curated: ErrorCurve) -> float:
     """Return the p-value of one shifted law against two separate ones, over all runs."""
     apart = [_fit_law(curve.sizes, curve.by_seed) for curve in (raw, curated)]
     sizes = np.concatenate([np.tile(c.sizes, len(c.by_seed)) for c in (raw, curated)])

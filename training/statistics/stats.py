@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtridf, stdtrit
 
+from training.errors import UserError
+
 FloatArray = npt.NDArray[np.float64]
 
 LEVEL = 0.95
@@ -96,7 +98,7 @@ def estimate(differences: npt.ArrayLike, weights: FloatArray | None = None) -> E
     """
     table = np.asarray(differences, dtype=np.float64)
     if table.ndim != 2 or min(table.shape) < 2:
-        raise ValueError(
+        raise UserError(
             f"differences: shape {table.shape}; needs (seeds, test rows) with at least 2 of each"
         )
     seeds, items = table.shape

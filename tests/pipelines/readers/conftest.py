@@ -3,10 +3,10 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from pipelines.plan import make_plan, read_task
 from pipelines.readers import Source
+from pipelines.readers.read_plan import make_plan, read_task
 from pipelines.readers.reader import Bad, ChunkSize
-from pipelines.readers.schema import conform, merge_schemas
+from pipelines.rows.schema import conform, merge_schemas
 
 ReadAll = Callable[..., tuple[pa.Table, list[Bad]]]
 

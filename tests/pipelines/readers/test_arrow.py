@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.keys import position_of
 from pipelines.readers import Arrow, HuggingFace
 from pipelines.readers.reader import REST_LOST
+from pipelines.rows.keys import position_of
 
 
 def write(path, rows=10, batch=3, kind="stream", metadata=None):

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from pipelines.plan import make_plan
 from pipelines.readers import Images
+from pipelines.readers.read_plan import make_plan
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.keys import file_of, position_of
-from pipelines.plan import make_plan, read_task
 from pipelines.readers import Jsonl
+from pipelines.readers.read_plan import make_plan, read_task
 from pipelines.readers.reader import REST_LOST
+from pipelines.rows.keys import file_of, position_of
 
 COMPRESSED = {
     ".gz": gzip.compress,

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.keys import position_of
 from pipelines.readers import Parquet
 from pipelines.readers.reader import REST_LOST
+from pipelines.rows.keys import position_of
 
 SLOW_OK = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

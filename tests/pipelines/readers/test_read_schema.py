@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.readers.schema import (
+from pipelines.rows.schema import (
     as_text,
     column_of,
     conform,

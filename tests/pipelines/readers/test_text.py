@@ -34,7 +34,7 @@ def test_text_folder_is_a_row_a_file(tmp_path, read_all):
 
 
 def test_text_file_that_vanished_is_bad(tmp_path):
-    from pipelines.plan import make_plan, read_task
+    from pipelines.readers.read_plan import make_plan, read_task
 
     (tmp_path / "a.txt").write_text("a")
     read = Text(path=str(tmp_path))

@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 from text_rows import WORDS, cut, text_rows
 
-from pipelines.steps.augment_text import AugmentText
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps.augment.augment_text import AugmentText
 
 METHODS = ["keyboard", "ocr", "spelling", "swap_words", "delete_words"]
 CHANCE = Chance(0, 1)
@@ -94,7 +94,7 @@ def test_augment_text_mistypes_one_letter_a_word(method):
 def test_augment_text_misspells_alike_in_every_process():
     program = (
         "from text_rows import text_rows;"
-        "from pipelines.steps.augment_text import AugmentText as A;"
+        "from pipelines.steps.augment.augment_text import AugmentText as A;"
         "from pipelines.steps.step import Chance;"
         "r = text_rows(['because their separate receive believe friend tomorrow'] * 5);"
         "print(A(method='spelling', rate=0.5).derive(r, 0, Chance(0, 1)).text.to_pylist())"

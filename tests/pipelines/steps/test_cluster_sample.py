@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.rows import MissingColumn
-from pipelines.steps.cluster_sample import ClusterSample
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps.select.cluster_sample import ClusterSample
 
 SIZES = [100, 60, 40, 5]
 BLOB = np.repeat(np.arange(len(SIZES)), SIZES)

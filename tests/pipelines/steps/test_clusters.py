@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import pipelines.steps.clusters
-import pipelines.steps.star_rounds
-from pipelines.components import components
-from pipelines.duplicates import decided, thinned
-from pipelines.mail import NOTE, PLAN, home_number, open_mail, run_rounds
+import pipelines.steps.dedup.clusters.cluster_rounds
+import pipelines.steps.dedup.clusters.star_rounds
+from pipelines.exchange.mail import NOTE, PLAN, home_number, open_mail, run_rounds
+from pipelines.maths.graph.components import components
 from pipelines.rows import HOME, KEY
-from pipelines.steps.clusters import Clusters
+from pipelines.rows.chance import Chance
 from pipelines.steps.corpus import VERDICT, Site
-from pipelines.steps.step import Chance
+from pipelines.steps.dedup.clusters.cluster_rounds import Clusters
+from pipelines.steps.dedup.clusters.duplicates import decide_clusters, thinned
 
 THRESHOLD = 0.8
 
@@ -130,8 +130,8 @@ def test_verdicts_do_not_depend_on_keys_parts_arrival_or_places(
     expected, _ = verdicts(edges, work)
     with pytest.MonkeyPatch.context() as patch:
         if spread:
-            patch.setattr(pipelines.steps.clusters, "SPREAD_FROM", 1)
-            patch.setattr(pipelines.steps.star_rounds, "TURNS", 1)
+            patch.setattr(pipelines.steps.dedup.clusters.cluster_rounds, "SPREAD_FROM", 1)
+            patch.setattr(pipelines.steps.dedup.clusters.star_rounds, "TURNS", 1)
         found, _ = verdicts(edges, work, order, parts, arrival=arrival)
     assert found == expected
     known = measured(edges)
@@ -159,8 +159,8 @@ def test_clusters_in_many_places_are_those_of_one_place(tmp_path, monkeypatch, t
     edges = [(int(a), int(b), s) for a, b, s in edges]
     lengths = rng.integers(0, 50, 1200)
     expected, none = verdicts(edges, tmp_path, lengths=lengths)
-    monkeypatch.setattr(pipelines.steps.clusters, "SPREAD_FROM", 1)
-    monkeypatch.setattr(pipelines.steps.star_rounds, "TURNS", turns)
+    monkeypatch.setattr(pipelines.steps.dedup.clusters.cluster_rounds, "SPREAD_FROM", 1)
+    monkeypatch.setattr(pipelines.steps.dedup.clusters.star_rounds, "TURNS", turns)
     found, joined_at_the_end = verdicts(edges, tmp_path, parts=3, lengths=lengths)
     assert found == expected
     assert len(found) > 800
@@ -171,11 +171,11 @@ def test_clusters_in_many_places_are_those_of_one_place(tmp_path, monkeypatch, t
 @given(EDGES, st.integers(2, 4))
 def test_thinned_edges_in_parts_decide_as_all_edges_do(edges, parts):
     keys = np.arange(11)
-    expected = decided(*tables(edges, 11, keys))
+    expected = decide_clusters(*tables(edges, 11, keys))
     thin = [thinned(*tables(edges[i::parts], 11, keys)) for i in range(parts) if edges[i::parts]]
     for edge, node in thin:
         assert len(edge) <= 2 * len(node)
-    found = decided(*(pa.concat_tables(t) for t in zip(*thin, strict=True)))
+    found = decide_clusters(*(pa.concat_tables(t) for t in zip(*thin, strict=True)))
     assert found.drop_columns("value").equals(expected.drop_columns("value"))
     np.testing.assert_array_equal(found["value"].to_numpy(), expected["value"].to_numpy())
 

@@ -3,8 +3,8 @@ import pytest
 from pydantic import ValidationError
 
 from pipelines.rows import ID, KEY, Columns, MissingColumn, Rows
-from pipelines.steps.columns import DropColumns
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps.rows.columns import DropColumns
 
 ROWS = Rows(pa.table({KEY: [0], ID: ["a"], "text": ["x"], "_embedding": [[1.0]]}), Columns("text"))
 

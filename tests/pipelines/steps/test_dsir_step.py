@@ -12,14 +12,14 @@ from corpus import WHOLE_CUT, cuts, decide, make_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.dsir import bucket_counts, gumbel, log_ratios, log_weights
+from pipelines.exchange.mail import open_mail, run_rounds
 from pipelines.files import NoInput
-from pipelines.mail import open_mail, run_rounds
+from pipelines.maths.sets.importance import bucket_counts, gumbel, log_ratios, log_weights
+from pipelines.maths.text.tokens import tokenize
 from pipelines.readers import Source
+from pipelines.rows.chance import Chance
 from pipelines.steps.corpus import Site
-from pipelines.steps.dsir import Dsir, target_counts
-from pipelines.steps.step import Chance
-from pipelines.tokens import tokenize
+from pipelines.steps.select.dsir import Dsir, target_counts
 
 ROWS = 120
 SAILING = ["sail", "wind", "boat", "harbour", "mast", "tide"]

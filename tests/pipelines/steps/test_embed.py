@@ -7,9 +7,9 @@ from pydantic import ValidationError
 from text_rows import text_rows
 
 from pipelines.rows import Columns, Rows
-from pipelines.steps import embed
-from pipelines.steps.embed import EMBEDDING, Embed
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps.vectors import embed
+from pipelines.steps.vectors.embed import EMBEDDING, Embed
 
 CHANCE = Chance(0, 1)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.rows import MissingColumn
-from pipelines.steps.exact_dedup import ExactDedup, digests, fold, groups_of_equals
+from pipelines.steps.dedup.exact_dedup import ExactDedup, digests, fold, groups_of_equals
 
 
 def dropped(step, rows, tmp_path) -> dict[str, str]:

@@ -8,8 +8,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from pipelines.rows import Columns, Rows
-from pipelines.steps.augment_image import AugmentImage, Method
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps.augment.augment_image import AugmentImage, Method
 
 BINARY = pa.binary()
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

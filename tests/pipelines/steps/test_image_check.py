@@ -7,8 +7,9 @@ from PIL import Image, ImageFilter
 from pydantic import ValidationError
 
 from pipelines.rows import Columns, Rows
-from pipelines.steps.image_check import ImageCheck
-from pipelines.steps.step import Chance, Verdicts
+from pipelines.rows.chance import Chance
+from pipelines.rows.verdicts import Verdicts
+from pipelines.steps.images.image_check import ImageCheck
 
 
 def photo(width: int = 120, height: int = 80) -> Image.Image:

@@ -9,10 +9,10 @@ from corpus import cuts, decide, decide_and_note, make_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import pipelines.steps.pairs
-from pipelines.minhash import bucket_pairs
-from pipelines.perceptual import similarity, thumbnails
-from pipelines.steps.image_near_dedup import ImageNearDedup
+import pipelines.steps.dedup.pairs
+from pipelines.maths.images.perceptual import similarity, thumbnails
+from pipelines.maths.sets.minhash import bucket_pairs
+from pipelines.steps.dedup.image_near_dedup import ImageNearDedup
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -108,7 +108,7 @@ def test_image_near_dedup_similarity_and_distance_are_what_joins(tmp_path):
 
 
 def test_image_near_dedup_joins_many_equal_pictures_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipelines.steps.pairs, "BUCKET", 4)
+    monkeypatch.setattr(pipelines.steps.dedup.pairs, "BUCKET", 4)
     images = [encoded(picture(i % 2)) for i in range(20)]
     found, noted = decide_and_note(ImageNearDedup(), make_rows(image=images), tmp_path)
     assert noted == 2

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import pipelines.kcenter
-from pipelines.steps.k_center import KCenter
-from pipelines.steps.step import Chance
+import pipelines.maths.vectors.farthest_first
+from pipelines.rows.chance import Chance
+from pipelines.steps.select.k_center import KCenter
 
 
 def apart(vectors: np.ndarray) -> np.ndarray:
@@ -60,7 +60,7 @@ def test_k_center_tells_the_nearest_center_and_the_radius(tmp_path):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_k_center_of_parts_is_within_four_times_the_best_radius(tmp_path, monkeypatch, seed):
-    monkeypatch.setattr(pipelines.kcenter, "ONE_PARTITION_UP_TO", 1)
+    monkeypatch.setattr(pipelines.maths.vectors.farthest_first, "ONE_PARTITION_UP_TO", 1)
     vectors = blobs([6, 5, 4], spread=0.5, width=3, seed=seed)
     step = KCenter(rows=3, column="v")
     outcome = play(step, make_rows(v=column(vectors)), tmp_path, seed=seed)
@@ -73,7 +73,7 @@ def test_k_center_of_parts_is_within_four_times_the_best_radius(tmp_path, monkey
 
 
 def test_k_center_has_one_row_of_each_blob_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipelines.kcenter, "ONE_PARTITION_UP_TO", 10)
+    monkeypatch.setattr(pipelines.maths.vectors.farthest_first, "ONE_PARTITION_UP_TO", 10)
     sizes = [200, 1, 40, 7, 90]
     rows = make_rows(v=column(blobs(sizes)))
     outcome = play(KCenter(rows=5, column="v"), rows, tmp_path)
@@ -92,7 +92,7 @@ def reference(work: str):
 def test_k_center_does_not_depend_on_cut_order_or_arrival(tmp_path_factory, cut, order, arrival):
     work = str(tmp_path_factory.getbasetemp())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipelines.kcenter, "ONE_PARTITION_UP_TO", 10)
+        patch.setattr(pipelines.maths.vectors.farthest_first, "ONE_PARTITION_UP_TO", 10)
         rows = make_rows(v=column(blobs([50, 70], 0.3)), order=order)
         found = play(KCenter(rows=12, column="v"), rows, work, cut, arrival=arrival)
         assert found == reference(work)

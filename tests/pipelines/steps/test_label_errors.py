@@ -9,11 +9,11 @@ from corpus import cuts, decide, make_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.confident import label_issues, partial_sums, thresholds
-from pipelines.folds import fit_folds, predict
+from pipelines.maths.labels.confident import label_issues, partial_sums, thresholds
+from pipelines.maths.labels.folds import fit_folds, predict
 from pipelines.rows import MissingColumn
-from pipelines.steps.label_errors import DropLabelErrors, class_numbers
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps.labels.label_errors import DropLabelErrors, class_numbers
 
 STEP = DropLabelErrors(column="v")
 NAMES = np.array(["cat", "dog", "owl"])

@@ -3,8 +3,8 @@ import pytest
 from pydantic import ValidationError
 from text_rows import text_rows
 
-from pipelines.steps.language import CODES, Language
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps.text.language import CODES, Language
 
 CHANCE = Chance(0, 1)
 ENGLISH = "All human beings are born free and equal in dignity and rights.\nThey have reason."

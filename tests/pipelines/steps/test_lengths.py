@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from text_rows import text_rows
 
-from pipelines.steps.lengths import CharCount, WordCount
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps.text.lengths import CharCount, WordCount
 
 CHANCE = Chance(0, 1)
 

@@ -9,9 +9,9 @@ from corpus import cuts, make_rows, play
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.steps.exact_dedup import fold
-from pipelines.steps.line_dedup import LineDedup
-from pipelines.tokens import hash_strings
+from pipelines.maths.arrays import hash_strings
+from pipelines.steps.dedup.exact_dedup import fold
+from pipelines.steps.dedup.line_dedup import LineDedup
 
 
 def rank(row: int) -> tuple[int, int]:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipelines.mixture import share_out, tempered_shares
-from pipelines.steps.mix import Mix
-from pipelines.steps.step import Chance
+from pipelines.maths.select.mixture import share_out, tempered_shares
+from pipelines.rows.chance import Chance
+from pipelines.steps.select.mix import Mix
 
 SIZES = {"web": 60, "code": 30, "wiki": 8, None: 2}
 SOURCES = [source for source, n in SIZES.items() for _ in range(n)]

@@ -11,11 +11,11 @@ from corpus import cuts, decide, decide_and_note, make_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import pipelines.steps.clusters
-import pipelines.steps.pairs
+import pipelines.steps.dedup.clusters.cluster_rounds
+import pipelines.steps.dedup.pairs
 from pipelines.rows import MissingColumn
-from pipelines.steps.near_dedup import NearDedup
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps.dedup.near_dedup import NearDedup
 
 
 @cache
@@ -135,7 +135,7 @@ def test_near_dedup_does_not_depend_on_cut_order_or_arrival(
 def test_near_dedup_gives_the_same_verdicts_from_clusters_in_many_places(
     tmp_path, monkeypatch, cut
 ):
-    monkeypatch.setattr(pipelines.steps.clusters, "SPREAD_FROM", 1)
+    monkeypatch.setattr(pipelines.steps.dedup.clusters.cluster_rounds, "SPREAD_FROM", 1)
     rows = make_rows(text=documents(120, seed=1))
     assert decide(NearDedup(), rows, tmp_path, cut) == small_verdicts(str(tmp_path))
 
@@ -257,7 +257,7 @@ def test_near_dedup_takes_prefer_for_a_number(tmp_path):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_near_dedup_caps_large_buckets_says_so_and_still_joins_them(tmp_path, monkeypatch, seed):
-    monkeypatch.setattr(pipelines.steps.pairs, "BUCKET", 4)
+    monkeypatch.setattr(pipelines.steps.dedup.pairs, "BUCKET", 4)
     texts = [LONG] * 30 + [f"{LONG} and {i}" for i in range(30)]
     texts += [" ".join(f"v{i}x{j}" for j in range(20)) for i in range(5)]
     order = np.random.default_rng(seed).permutation(len(texts)).tolist()

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from text_rows import cut, text_rows
 
-from pipelines.steps.normalize import NormalizeText
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps.text.normalize import NormalizeText
 
 CHANCE = Chance(0, 1)
 ASSIGNED = st.characters(codec="utf-8", exclude_categories=["Cn", "Cs", "Co"])

@@ -9,7 +9,7 @@ from corpus import cuts, decide, make_rows, play
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.steps.prune_prototypes import PrunePrototypes
+from pipelines.steps.select.prune_prototypes import PrunePrototypes
 
 SIZES = [80, 60, 40]
 BLOB = np.repeat(np.arange(len(SIZES)), SIZES)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipelines.rows import MissingColumn
-from pipelines.steps.sample import Sample
+from pipelines.steps.select.sample import Sample
 
 LABELS = [("a", "b", None, "(null)")[min(i % 7, 3)] for i in range(200)]
 

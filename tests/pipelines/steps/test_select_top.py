@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipelines.mail import MEASURE, open_mail, run_rounds
+from pipelines.exchange.mail import MEASURE, open_mail, run_rounds
 from pipelines.rows import MissingColumn
-from pipelines.steps.sample import Sample
-from pipelines.steps.select_top import SelectTop
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps.select.sample import Sample
+from pipelines.steps.select.select_top import SelectTop
 
 ROWS = 120
 LOT = np.random.default_rng(5)

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import pipelines.neighbours
-import pipelines.similar
-from pipelines.components import components
-from pipelines.mail import kind_of, open_mail, run_rounds
+import pipelines.maths.vectors.joins
+import pipelines.maths.vectors.unit_vectors
+from pipelines.exchange.mail import message_kind, open_mail, run_rounds
+from pipelines.maths.graph.components import components
 from pipelines.rows import KEY, Columns, MissingColumn, Rows
-from pipelines.steps.semantic_dedup import SemanticDedup
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps.dedup.semantic_dedup import SemanticDedup
 
 STEP = SemanticDedup(similarity=0.9, column="v")
 
@@ -72,7 +72,7 @@ def test_semantic_dedup_evidence_is_the_similarity_to_the_row_that_is_kept(tmp_p
 @pytest.fixture
 def _many_cells(monkeypatch):
     """Cut corpora of more than 100 rows into cells."""
-    monkeypatch.setattr(pipelines.neighbours, "EXACT_UP_TO", 100)
+    monkeypatch.setattr(pipelines.maths.vectors.unit_vectors, "EXACT_UP_TO", 100)
 
 
 @cache
@@ -101,7 +101,7 @@ def test_semantic_dedup_does_not_depend_on_cut_order_or_arrival(
 ):
     work = str(tmp_path_factory.getbasetemp())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipelines.neighbours, "EXACT_UP_TO", 10)
+        patch.setattr(pipelines.maths.vectors.unit_vectors, "EXACT_UP_TO", 10)
         step = STEP.model_copy(update=dict(options))
         rows = make_rows(v=column(clumps(40, 3, 0.5)), order=order)
         found, expected = play(step, rows, work, cut, arrival=arrival), reference(work, options)
@@ -152,9 +152,9 @@ def test_semantic_dedup_measures_recall_where_nothing_is_similar(tmp_path):
 
 @pytest.mark.parametrize("cells", [False, True])
 def test_semantic_dedup_keeps_one_of_each_blob_of_many_tiles(tmp_path, monkeypatch, cells):
-    monkeypatch.setattr(pipelines.similar, "TILE", 7)
+    monkeypatch.setattr(pipelines.maths.vectors.joins, "TILE", 7)
     if cells:
-        monkeypatch.setattr(pipelines.neighbours, "EXACT_UP_TO", 10)
+        monkeypatch.setattr(pipelines.maths.vectors.unit_vectors, "EXACT_UP_TO", 10)
     blob = np.concatenate([clumps(1, 60, 0.01), np.ones((60, 16))])
     found = dropped(STEP, make_rows(v=column(blob)), tmp_path)
     assert set(found.values()) == {"r00000", "r00060"}
@@ -165,8 +165,8 @@ def test_semantic_dedup_keeps_one_of_each_blob_of_many_tiles(tmp_path, monkeypat
 def test_semantic_dedup_keeps_the_row_closest_to_or_farthest_from_the_centroid(
     tmp_path, monkeypatch, cells
 ):
-    monkeypatch.setattr(pipelines.neighbours, "plan_cells", lambda _: cells)
-    monkeypatch.setattr("pipelines.steps.semantic_dedup.plan_cells", lambda _: cells)
+    monkeypatch.setattr(pipelines.maths.vectors.unit_vectors, "plan_cells", lambda _: cells)
+    monkeypatch.setattr("pipelines.steps.dedup.semantic_dedup.plan_cells", lambda _: cells)
     angle = np.array([0.0, 0.1, 0.2]) + np.arange(3)[:, None] * 2
     vectors = np.stack([np.cos(angle), np.sin(angle)], axis=2).reshape(9, 2)
     if cells == 1:
@@ -307,7 +307,9 @@ def test_semantic_dedup_tells_only_of_shards_with_a_better_row(tmp_path):
     for number, (batch,) in held.items():
         mail += STEP.send(STEP.sign(batch, site.chance), number, len(held))
     sent = run_rounds(mail, STEP.rounds(site)[:4])  # sizes, sample, centroids, cells
-    told = [(to, open_mail([sent])["better"]) for to, sent in sent if kind_of(sent) == "better"]
+    told = [
+        (to, open_mail([sent])["better"]) for to, sent in sent if message_kind(sent) == "better"
+    ]
     assert [(to.split(":")[0], len(better)) for to, better in told] == [("recall", 1)]
 
 

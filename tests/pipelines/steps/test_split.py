@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from text_rows import cut, text_rows
 
 from pipelines.rows import SPLIT, MissingColumn
-from pipelines.steps.split import Split
-from pipelines.steps.step import Chance
+from pipelines.rows.chance import Chance
+from pipelines.steps.rows.split import Split
 
 CHANCE = Chance(3, 1)
 

@@ -10,8 +10,8 @@ from corpus import WHOLE_CUT, cuts, make_rows, play
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.steps.substring_dedup import SubstringDedup
-from pipelines.tokens import hash_strings
+from pipelines.maths.arrays import hash_strings
+from pipelines.steps.dedup.substring_dedup import SubstringDedup
 
 WORD = re.compile("[漢字]|[^\\W漢字]+")
 

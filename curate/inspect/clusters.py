@@ -1,0 +1,106 @@
+"""Clusters of duplicates: who was dropped for whom, and how similar the two are.
+
+The ledger says it row by row; here it is by cluster. A cluster is the kept row, by whose id it
+goes, and all rows that one step dropped for it as duplicates. `earlier` tells that the kept row is
+one of an earlier run, whose ids may be those of other rows here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from pipelines.errors import UserError
+from pipelines.ledger.entries import DROPPED
+from pipelines.steps.dedup.clusters.keepers import EARLIER
+
+SCHEMA = pa.schema(
+    [
+        ("step", pa.int16()),
+        ("op", pa.string()),
+        ("cluster", pa.string()),
+        ("id", pa.string()),
+        ("keeper", pa.bool_()),
+        ("similarity", pa.float64()),
+        ("earlier", pa.bool_()),
+        ("detail", pa.string()),
+    ]
+)
+WRITERS = {
+    ".parquet": lambda table, path: pq.write_table(table, path, compression="zstd"),
+    ".csv": pyarrow.csv.write_csv,
+}
+
+
+def clusters_of(ledger: Iterable[pa.Table], step: int | None = None) -> pa.Table:
+    """Return the members of all clusters: a line a row, the keeper of each cluster first.
+
+    Args:
+        ledger: the ledger, in parts.
+        step: number of the step whose clusters are wanted; all steps that name other rows if None.
+
+    Returns:
+        A table of SCHEMA; `similarity` is that to the keeper, 1 for the keeper itself.
+    """
+    parts = [SCHEMA.empty_table()]
+    for part in ledger:
+        wanted = pc.and_(pc.equal(part["fate"], DROPPED), pc.is_valid(part["other"]))
+        wanted = pc.and_(wanted, pc.match_substring(part["reason"], "duplicate"))
+        if step is not None:
+            wanted = pc.and_(wanted, pc.equal(part["step"], step))
+        gone = part.filter(wanted)
+        columns = [gone["step"], gone["op"], gone["other"], gone["id"]]
+        earlier = pc.fill_null(pc.match_substring(gone["detail"], EARLIER), False)
+        columns += [pa.repeat(False, len(gone)), gone["value"], earlier, gone["detail"]]
+        parts.append(pa.table(columns, schema=SCHEMA))
+    members = pa.concat_tables(parts)
+    heads = members.group_by(["step", "op", "cluster", "earlier"]).aggregate([])
+    n = len(heads)
+    columns = [heads["step"], heads["op"], heads["cluster"], heads["cluster"]]
+    columns += [pa.repeat(True, n), pa.repeat(1.0, n), heads["earlier"], pa.nulls(n, pa.string())]
+    everyone = pa.concat_tables([pa.table(columns, schema=SCHEMA), members])
+    order = ("step", "cluster", "earlier", "keeper", "similarity", "id")
+    down = ("keeper", "similarity")
+    return everyone.sort_by([(n, "descending" if n in down else "ascending") for n in order])
+
+
+def write_clusters(members: pa.Table, path: Path) -> None:
+    """Write clusters as Parquet or CSV, by the ending of the path.
+
+    Raises:
+        UserError: another ending.
+    """
+    write = WRITERS.get(path.suffix)
+    if write is None:
+        raise UserError(f"{path}: clusters are written as {' or '.join(WRITERS)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(members, str(path))
+
+
+def summary(members: pa.Table, largest: int = 5) -> list[dict[str, Any]]:
+    """Return for each step: clusters, rows in them, lowest similarity and the largest clusters."""
+    found = []
+    for step in sorted(members["step"].unique().to_pylist()):
+        mine = members.filter(pc.equal(members["step"], step))
+        sizes = mine.group_by(["cluster", "earlier"]).aggregate(
+            [("id", "count"), ("similarity", "min")]
+        )
+        order = [("id_count", "descending"), ("cluster", "ascending")]
+        top = sizes.sort_by(order).slice(0, largest).to_pylist()
+        found.append(
+            {
+                "step": step,
+                "op": mine["op"][0].as_py(),
+                "clusters": len(sizes),
+                "rows": len(mine),
+                "lowest": pc.min(mine["similarity"]).as_py(),
+                "largest": [(c["cluster"], c["id_count"], c["similarity_min"]) for c in top],
+            }
+        )
+    return found

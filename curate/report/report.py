@@ -1,0 +1,150 @@
+"""The report of a run: one HTML file that needs nothing else, made of the manifest and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from curate.report.accounting import accounted, causes, outcome, percent
+from curate.report.charts import Figure, figure
+from curate.report.examples import Example
+from curate.report.excerpt import visible
+from curate.report.gallery import gallery
+from pipelines.errors import UserError
+
+MOST_LABELS = 20
+MOST_ROWS = 60
+"""Lines of any other table; the manifest has all."""
+LONGEST = 1_000
+"""Characters of any one value from the data or the recipe."""
+LONGEST_RECIPE = 200_000
+
+OPTIONAL = ("declared", "notes", "input", "recipe", "versions")
+"""Parts of a manifest that a report can do without."""
+OPTIONAL_OF_STEP = ("edited", "said")
+PROOF_START, PROOF_END = "<!-- proof -->", "<!-- end of proof -->"
+
+
+@dataclass(frozen=True)
+class LabelBar:
+    """How often one label stands before and after."""
+
+    name: str
+    before: int
+    after: int
+
+    @property
+    def change(self) -> str:
+        """Relative change in per cent."""
+        if not self.before:
+            return "new"
+        return f"{100 * (self.after - self.before) / self.before:+.0f} %".replace("-", "−")
+
+
+def render_report(
+    manifest: dict[str, Any], examples: Sequence[Example], proof: str | None = None
+) -> str:
+    """Return the report of a run as one HTML page, below about 1.5 MB whatever the data holds.
+
+    Args:
+        manifest: of the run, with the resolved recipe as `recipe_yaml`.
+        examples: of rows that were dropped or quarantined.
+        proof: an HTML fragment on what curation was worth; trusted, put in as it stands.
+    """
+    rows, profile = manifest["rows"], manifest.get("profile") or {}
+    before, after = profile.get("before") or {}, profile.get("after") or {}
+    of_run = causes(manifest["steps"], rows["in"])
+    steps = [{**dict.fromkeys(OPTIONAL_OF_STEP), **step} for step in manifest["steps"]]
+    groups, left_out = gallery(examples, of_run)
+    labels, other_labels = label_bars(before.get("labels") or {}, after.get("labels") or {})
+    page = _environment().get_template("report.html.j2")
+    return page.render(
+        run={**dict.fromkeys(OPTIONAL), **manifest, "steps": steps},
+        rows=rows,
+        outcome=_sentence(outcome(rows)),
+        accounted=_sentence(accounted(rows)),
+        created=manifest["created"].replace("T", " ").replace("Z", " UTC"),
+        widest=max((s["in"] + (s.get("derived") or 0) for s in manifest["steps"]), default=0),
+        derives=any(step.get("derived") for step in manifest["steps"]),
+        edits=any(step.get("edited") for step in manifest["steps"]),
+        causes=of_run,
+        figures=figures(before.get("histograms") or {}, after.get("histograms") or {}),
+        labels=labels,
+        other_labels=other_labels,
+        most_of_label=max((max(bar.before, bar.after) for bar in labels), default=0),
+        groups=groups,
+        left_out=left_out,
+        most_rows=MOST_ROWS,
+        recipe=escape(visible(manifest.get("recipe_yaml") or "", LONGEST_RECIPE)),
+        proof=proof_section(proof),
+    )
+
+
+def proof_section(proof: str | None) -> Markup:
+    """Return the place of the proof in the page, empty where there is none yet."""
+    return Markup(f"{PROOF_START}{proof or ''}{PROOF_END}")
+
+
+def with_proof(report: str, proof: str) -> str:
+    """Return a rendered report with this proof in it, in place of an earlier one.
+
+    Raises:
+        UserError: the page is no report of ours.
+    """
+    head, start, rest = report.partition(PROOF_START)
+    _, end, tail = rest.partition(PROOF_END)
+    if not start or not end:
+        raise UserError(
+            f"the page has no place for a proof ({PROOF_START}); give the report.html that "
+            "`curate run` wrote"
+        )
+    return f"{head}{proof_section(proof)}{tail}"
+
+
+def figures(before: dict[str, Any], after: dict[str, Any]) -> list[Figure]:
+    """Return a histogram of each measure there is."""
+    names = sorted(before.keys() | after.keys())
+    return [figure(visible(name), before.get(name) or {}, after.get(name) or {}) for name in names]
+
+
+def label_bars(
+    before: dict[str, int], after: dict[str, int]
+) -> tuple[list[LabelBar], LabelBar | None]:
+    """Return the most frequent labels, and the sum of all others."""
+    names = sorted(before.keys() | after.keys(), key=lambda n: (-before.get(n, 0), n))
+    bars = [LabelBar(name, before.get(name, 0), after.get(name, 0)) for name in names]
+    shown, rest = bars[:MOST_LABELS], bars[MOST_LABELS:]
+    if not rest:
+        return shown, None
+    said = f"{len(rest):,} other labels"
+    return shown, LabelBar(said, sum(b.before for b in rest), sum(b.after for b in rest))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("curate.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["commas"] = lambda value: f"{value:,}"
+    environment.filters["percent"] = percent
+    environment.filters["seconds"] = lambda value: f"{value:,.1f}"
+    return environment
+
+
+def _shown(value: object) -> object:
+    """Bound every value that enters the page and show what is hidden in it; escaping follows."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return visible(value, LONGEST)
+    return value
+
+
+def _sentence(said: str) -> str:
+    return f"{said[:1].upper()}{said[1:]}."

@@ -1,0 +1,115 @@
+"""What stands around the shards: the files that make a folder open with `datasets`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines import files
+from pipelines.errors import UserError
+from pipelines.rows.hf_features import state_json
+
+MANIFEST = "_curate/manifest.json"
+
+
+def write_dataset_files(
+    out: str, written: list[dict[str, Any]], features: dict[str, Any]
+) -> dict[str, int]:
+    """Write `dataset_dict.json` and each split's `state.json` and `dataset_info.json`.
+
+    Args:
+        out: folder of the output.
+        written: the files written, each with `file`, `rows` and `sha256`.
+        features: Hugging Face features of the rows.
+
+    Returns:
+        Rows of each split.
+    """
+    shards: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for entry in written:
+        split, _, name = entry["file"].partition("/")
+        if split != "_curate":
+            shards[split].append({**entry, "name": name})
+    for split, of_split in shards.items():
+        of_split.sort(key=lambda s: str(s["name"]))
+        # Caches of `datasets` go by it: any other byte is another fingerprint.
+        content = "".join(s["sha256"] for s in of_split)
+        fingerprint = hashlib.sha256(content.encode()).hexdigest()[:16]
+        state = state_json([s["name"] for s in of_split], split, fingerprint)
+        write_json_file(f"{out}/{split}/state.json", state)
+        write_json_file(f"{out}/{split}/dataset_info.json", {"features": features})
+    write_json_file(f"{out}/dataset_dict.json", {"splits": sorted(shards)})
+    return {split: sum(s["rows"] for s in shards[split]) for split in sorted(shards)}
+
+
+def check_place(out: str, inputs: Sequence[str], overwrite: bool) -> None:
+    """Refuse an output folder that would destroy or feed the input, or erase what is not ours.
+
+    Args:
+        out: the output folder.
+        inputs: the paths, folders and globs that are read.
+        overwrite: whether an earlier output may be replaced.
+
+    Raises:
+        UserError: it lies around or inside the input, or holds something else than an output.
+        FileExistsError: an output is there and may not be replaced.
+    """
+    for given in inputs:
+        fixed = re.split(r"[^/]*[*?\[]", given, maxsplit=1)[0].rstrip("/") or "/"
+        deep = (given == fixed and files.is_folder(given)) or "**" in given
+        if f"{fixed}/".startswith(f"{out.rstrip('/')}/"):
+            raise UserError(f"the output {out} holds the input {given}: write to another folder")
+        if deep and out.startswith(f"{fixed}/"):
+            raise UserError(
+                f"the output {out} lies inside the input {given}, and the next run would read it: "
+                "write to another folder"
+            )
+    if not files.exists(out):
+        return
+    if not files.exists(f"{out}/{MANIFEST}") and (not files.is_folder(out) or files.list_all(out)):
+        raise UserError(
+            f"{out} is there and is no output of curate, so it is not replaced: write elsewhere"
+        )
+    if not overwrite:
+        raise FileExistsError(
+            f"{out} is already there; use --overwrite to replace it or --out for another place"
+        )
+
+
+def place_output(source: str, target: str) -> None:
+    """Move a finished folder to its place; what was there goes only once the new one stands.
+
+    A rename on disks. An object store copies object by object, so there the manifest comes last:
+    an output without one is not complete.
+    """
+    aside = f"{target}.replaced"
+    files.remove_tree(aside)
+    if files.exists(target):
+        files.rename(target, aside)
+    manifest = b""
+    if files.is_remote(target):
+        manifest = files.read_bytes(f"{source}/{MANIFEST}")
+        files.remove_file(f"{source}/{MANIFEST}")
+    try:
+        files.rename(source, target)
+    except BaseException:
+        if files.exists(aside):
+            files.rename(aside, target)
+        raise
+    if manifest:
+        files.write_bytes_atomically(f"{target}/{MANIFEST}", manifest)
+    files.remove_tree(aside)
+
+
+def write_json_file(path: str, value: Any) -> None:
+    """Write a value as indented JSON."""
+    files.write_bytes_atomically(path, json.dumps(value, indent=2, ensure_ascii=False).encode())
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a text file."""
+    files.write_bytes_atomically(path, text.encode("utf-8", "backslashreplace"))

@@ -1,0 +1,295 @@
+"""Run a recipe from the input to a finished output folder."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curate.errors import RunFailed, TooManyQuarantined
+from curate.recipe.recipe import Recipe, quarantine_budget, recipe_yaml
+from curate.report.accounting import causes, damage
+from curate.report.card import dataset_card
+from curate.report.examples import Ledger, damaged, examples, quarantined
+from curate.report.report import render_report
+from curate.run.made_manifest import About, build_manifest, libraries
+from curate.run.output import (
+    check_place,
+    place_output,
+    write_dataset_files,
+    write_json_file,
+    write_text,
+)
+from pipelines import files
+from pipelines.engine import graph as engine
+from pipelines.engine.spool import PLAN_FILE, SPOOL_BYTES, task_of
+from pipelines.errors import UserError
+from pipelines.ledger.balance import Unbalanced
+from pipelines.output.stored_keys import key_files
+from pipelines.readers.read_plan import TASK_BYTES, ReadPlan, fetch, make_plan
+from pipelines.steps.corpus import earlier_list
+from pipelines.steps.dedup.against import Dedup
+from pipelines.steps.step import Step
+
+CULPRITS = 5
+"""Quarantined rows named when there are too many."""
+SMALLEST_TASK = 8 << 20
+BYTES_A_PROCESS = 512 << 20
+"""Input for which one more local process pays for its start."""
+
+Progress = Callable[[str], None]
+Earlier = dict[int, list[tuple[str, str]]]
+"""Files of keys of earlier runs, as (path, sha256), by number of the step held against them."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Where a run's output is and what it did."""
+
+    out: str
+    manifest: dict[str, Any]
+    report: str
+
+
+def run_recipe(
+    recipe: Recipe,
+    *,
+    runner: str | None = None,
+    workers: int | None = None,
+    limit: int | None = None,
+    overwrite: bool = False,
+    cache: str | None = None,
+    runner_options: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> RunResult:
+    """Run a recipe; the output folder appears when all of it is there, and not before.
+
+    Work goes to a hidden folder beside the output. A run that was killed is taken up there by the
+    next run of the same recipe on the same input; it is removed when the output is complete.
+
+    Args:
+        recipe: what to run.
+        runner: overrides the recipe's `run.runner`.
+        workers: overrides `run.workers`.
+        limit: read only the first so many records.
+        overwrite: replace an output that is there.
+        cache: overrides `run.cache`: folder in which working shards and signatures stay for later
+            runs on the same input whose steps begin alike.
+        runner_options: Beam pipeline options, `--name=value` each.
+        progress: told in a few words what is going on.
+
+    Raises:
+        FileExistsError: the output is there and may not be replaced.
+        TooManyQuarantined: more rows were quarantined than `max_quarantined` allows.
+        RunFailed: no row is left.
+    """
+    start = time.perf_counter()
+    tell = progress or (lambda _: None)
+    out = _absolute(recipe.write.path)
+    overwrite = overwrite or recipe.write.overwrite
+    paths = [recipe.read.path] if isinstance(recipe.read.path, str) else recipe.read.path
+    check_place(out, [_absolute(path) for path in paths], overwrite)
+    tell("listing the input")
+    runner = runner or recipe.run.runner
+    plan, workers = plan_reading(recipe, runner, workers, limit)
+    earlier = _earlier(recipe)
+    given = _input(recipe, plan, earlier)
+    work = _work_folder(out, recipe, given)
+    cache = cache or recipe.run.cache
+    shelf = f"{_absolute(cache)}/{_digest(given)}" if cache else work
+    if files.exists(f"{work}/shards"):
+        tell("taking up a run that was interrupted")
+    _make_folder(work, f"write.path {recipe.write.path}")
+    _make_folder(shelf, f"cache {cache}")
+    plan.save(f"{shelf}/{PLAN_FILE}")
+    for number, keys in earlier.items():
+        listed = json.dumps([path for path, _ in keys]).encode()
+        files.write_bytes_atomically(earlier_list(work, number), listed)
+    job = engine.Job(
+        read=recipe.read,
+        steps=recipe.steps,
+        seed=recipe.seed,
+        work=work,
+        store_keys=recipe.write.keys,
+        earlier=tuple((number, len(keys)) for number, keys in earlier.items()),
+        cache=shelf if cache else "",
+        tasks=len(plan.tasks),
+        spools=any(task.spool for task in plan.tasks),
+        shards=sum(recipe.read.expanded(file) for file in plan.files) // SPOOL_BYTES,
+        required=required_roles(recipe),
+        shard_bytes=recipe.write.shard_size,
+    )
+    tell(f"running {len(recipe.steps)} steps over {len(plan.files):,} files")
+    options = [f"--{name}={value}" for name, value in recipe.run.options.items()]
+    engine.run(job, runner, workers, [*options, *runner_options])
+    tell("checking the balance and writing the report")
+    about = About(runner, workers, start)
+    manifest = _finish(recipe, plan, work, about)
+    return _publish(recipe, out, work, manifest)
+
+
+def _make_folder(folder: str, named: str) -> None:
+    try:
+        files.make_dirs(folder)
+    except OSError as error:
+        raise UserError(f"{named}: cannot be created ({error.strerror})") from error
+
+
+def required_roles(recipe: Recipe) -> tuple[str, ...]:
+    """Return the roles a record must fill to be read: what steps need, and a text or an image."""
+    needs = {role for step in recipe.steps for role in step.roles()}
+    explicit = {role for role in ("text", "image") if getattr(recipe.read, role) is not None}
+    roles = needs | explicit
+    if not roles & {"text", "image"}:
+        roles.add("image" if recipe.read.format == "images" else "text")
+    return tuple(sorted(roles))
+
+
+def plan_reading(
+    recipe: Recipe, runner: str, workers: int | None, limit: int | None
+) -> tuple[ReadPlan, int]:
+    """Plan what is read, in tasks small enough that every worker has some; tell the workers."""
+    plan = make_plan(recipe.read, limit=limit)
+    size = sum(file.size for file in plan.files)
+    chosen, target = cut_of(size, recipe, runner, workers)
+    if limit is None and target < TASK_BYTES:
+        plan = make_plan(recipe.read, target_bytes=target, listed=plan.files)
+    return plan, chosen
+
+
+def cut_of(size: int, recipe: Recipe, runner: str, workers: int | None) -> tuple[int, int]:
+    """Return how many workers read files of `size` bytes, and in tasks of how many bytes."""
+    chosen = workers or (None if recipe.run.workers == "auto" else recipe.run.workers)
+    if chosen is None:
+        most = os.cpu_count() or 1
+        chosen = most if runner == "dask" else min(most, 1 + size // BYTES_A_PROCESS)
+    if chosen == 1:
+        return 1, TASK_BYTES
+    return chosen, min(TASK_BYTES, max(SMALLEST_TASK, size // (chosen * 4)))
+
+
+def _work_folder(out: str, recipe: Recipe, given: dict[str, Any]) -> str:
+    """Return the folder of this run: another recipe, input or cut of it is another folder."""
+    decides = recipe.model_dump(mode="json", include={"steps", "write"})
+    digest = _digest({**decides, **given})
+    folder, _, name = out.rpartition("/")
+    return f"{folder}/.{name}.work-{digest}"
+
+
+def _earlier(recipe: Recipe) -> Earlier:
+    """Return, by number of the step, the files of keys of earlier runs and their sha256."""
+    found = {}
+    for i, step in enumerate(recipe.steps):
+        if isinstance(step, Dedup) and step.against:
+            runs = (step.against,) if isinstance(step.against, str) else step.against
+            found[i + 1] = key_files([_absolute(run) for run in runs], recipe.steps[: i + 1])
+    return found
+
+
+def _input(recipe: Recipe, plan: ReadPlan, earlier: Earlier) -> dict[str, Any]:
+    """Return what decides the rows that enter the first step, and by which code."""
+    return {
+        "keys": recipe.write.keys,
+        "also": [
+            (file.name, file.size, file.stamp)
+            for step in recipe.steps
+            for path in step.reads()
+            for file in files.list_files(path)
+        ],
+        "earlier": [sha for keys in earlier.values() for _, sha in keys],
+        "recipe": recipe.model_dump(mode="json", include={"seed", "read"}),
+        "required": required_roles(recipe),
+        "input": plan.fingerprint,
+        "cut": [[(p.file, p.start, p.stop) for p in task.pieces] for task in plan.tasks],
+        "versions": [platform.python_version(), *libraries()],
+        "code": _code_digest(recipe.steps),
+    }
+
+
+def _digest(decides: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
+
+
+def _code_digest(steps: Iterable[Step]) -> str:
+    """Return a hash of the code of the data path: what another version left is not taken up."""
+    sources = set(Path(engine.__file__).parents[1].rglob("*.py"))
+    sources |= {Path(found) for step in steps if (found := inspect.getsourcefile(type(step)))}
+    digest = hashlib.sha256()
+    for source in sorted(sources):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: About) -> dict[str, Any]:
+    """Check the balance, write all files around the shards; returns the manifest."""
+    out = f"{work}/out"
+    source = recipe_yaml(recipe)
+    summary = json.loads(files.read_bytes(f"{work}/summary.json"))
+    written = json.loads(files.read_bytes(f"{work}/written.json"))
+    if {task_of(number) for number in summary["shards"]} != set(range(len(plan.tasks))):
+        raise Unbalanced(f"{len(plan.tasks)} tasks were planned, not all of them came to an end")
+    manifest = build_manifest(recipe, source, plan, summary, written, about)
+    manifest["splits"] = write_dataset_files(out, written, manifest["features"])
+    lost = damaged(ledger_of(out, manifest)) if manifest["rows"]["quarantined"] else []
+    if lost:
+        manifest |= {"damaged_files": lost, "declared": [damage(lost), *manifest["declared"]]}
+    shown = examples(
+        ledger_of(out, manifest),
+        lambda keys: fetch(recipe.read, plan, keys),
+        manifest["columns"],
+    )
+    write_text(f"{out}/_curate/recipe.yaml", source)
+    report = render_report({**manifest, "recipe_yaml": source}, shown)
+    write_text(f"{out}/_curate/report.html", report)
+    write_text(f"{out}/README.md", dataset_card(manifest, source))
+    write_json_file(f"{out}/_curate/manifest.json", manifest)
+    return manifest
+
+
+def _publish(recipe: Recipe, out: str, work: str, manifest: dict[str, Any]) -> RunResult:
+    """Move the finished folder to its place, or beside it when the run must not be used."""
+    rows = manifest["rows"]
+    too_many = rows["quarantined"] > quarantine_budget(recipe, rows["in"])
+    place = f"{out}.rejected" if too_many or not manifest["shards"] else out
+    place_output(f"{work}/out", place)
+    files.remove_tree(work)
+    if too_many:
+        first = quarantined(ledger_of(place, manifest), CULPRITS)
+        culprits = [f"{r['file']}: {r['where']}: {r['error']}" for r in first]
+        raise TooManyQuarantined(
+            rows["quarantined"], rows["in"], recipe.max_quarantined, culprits, place
+        )
+    if place != out:
+        raise RunFailed(
+            f"no row is left of {rows['in']:,}{_most_frequent(place, manifest)}; "
+            f"{place}/_curate/report.html shows what each step took out"
+        )
+    return RunResult(out, manifest, f"{out}/_curate/report.html")
+
+
+def _most_frequent(place: str, manifest: dict[str, Any]) -> str:
+    """Return what took out most rows, with an example where they could not be read."""
+    found = sorted(causes(manifest["steps"], manifest["rows"]["in"]), key=lambda c: -c.rows)
+    if not found:
+        return ""
+    said = f": {found[0].rows:,} {found[0].reason} at step {found[0].step} ({found[0].op})"
+    if found[0].fate == "quarantined":
+        first = quarantined(ledger_of(place, manifest), 1)[0]
+        said += f", such as {first['file']}: {first['where']}: {first['error']}"
+    return said
+
+
+def ledger_of(out: str, manifest: dict[str, Any]) -> Ledger:
+    """Return the ledger of an output folder."""
+    return Ledger(out, tuple(entry["file"] for entry in manifest["ledger"]))
+
+
+def _absolute(path: str) -> str:
+    return path if files.is_remote(path) else str(Path(path.removeprefix("file://")).absolute())

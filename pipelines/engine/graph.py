@@ -1,0 +1,269 @@
+"""The one graph: a recipe as a straight line of rounds, the same for every Beam runner.
+
+    Create → post tasks → [GroupByKey → round] → … → [GroupByKey → round]
+
+Every round is a plain function of an address and its mail (`pipelines.exchange.mail`). The graph
+grows with the steps of the recipe and never with the files of the input: tasks lie in a plan file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines import files
+from pipelines.engine.runners import engine_of, quiet_logs, workers_log
+from pipelines.engine.segment_run import SegmentRun
+from pipelines.engine.segments import Segment, segments_of
+from pipelines.engine.spool import places_of, read_shard, shard_number, spool_round
+from pipelines.errors import UserError
+from pipelines.exchange.earlier import earlier_home
+from pipelines.exchange.mail import (
+    HERE,
+    PLAN,
+    SPENT,
+    TASK,
+    Mail,
+    Message,
+    Round,
+    home,
+    home_number,
+    message,
+)
+from pipelines.exchange.shards import load_state
+from pipelines.ledger.books import Books
+from pipelines.output.finish import finish_rounds, report_shard
+from pipelines.output.stored_keys import keys_folder
+from pipelines.output.writer import Finished
+from pipelines.readers import Read
+from pipelines.rows.chance import Chance
+from pipelines.steps.corpus import EDIT, VERDICT, VERDICT_SCHEMA, Site
+from pipelines.steps.step import Step
+
+LEAST_SECONDS, LEAST_SHUFFLED = 0.001, 1 << 16
+"""Seconds and bytes below which a round does not report its cost: a message would cost as much."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All a worker needs to know; small, since it travels in the graph."""
+
+    read: Read
+    steps: tuple[Step, ...]
+    seed: int
+    work: str
+    """Folder that every worker can read and write: the plan, the shards, then the output."""
+    tasks: int
+    spools: bool
+    """Whether some task is one file that cannot be split and is cut up first."""
+    required: tuple[str, ...]
+    """Roles a record must have to be read: any of text, image, label."""
+    shard_bytes: int
+    shards: int = 0
+    """About how many working shards there will be, where that is more than tasks."""
+    store_keys: bool = False
+    """Whether dedup steps store keys for later runs."""
+    earlier: tuple[tuple[int, int], ...] = ()
+    """Number of a step and of the files of keys of earlier runs it is held against."""
+    cache: str = ""
+    """Folder of the plan and the shards where other runs may use them; empty: they are in `work`.
+    Then signatures are kept too."""
+
+    @property
+    def shelf(self) -> str:
+        """Return the folder of the plan and the working shards."""
+        return self.cache or self.work
+
+    @property
+    def spread(self) -> int:
+        """Return about how many shards there are, for a fit number of partitions."""
+        return max(self.tasks, self.shards) + sum(count for _, count in self.earlier)
+
+
+def rounds_of(job: Job) -> list[tuple[str, Round, int | None]]:
+    """Return all rounds with their names and the number of the corpus step they belong to."""
+    rounds: list[tuple[str, Round, int | None]] = []
+    segments = segments_of(job.steps, job.seed)
+    if job.spools:
+        rounds.append(("spool", spool_round(job.shelf, job.read, job.required), None))
+    for segment in segments:
+        name = f"segment {segment.index}"
+        earlier = [s.name for s in segments[: segment.index]]
+        rounds.append((name, _segment_round(job, segment, earlier), None))
+        if segment.corpus is not None:
+            number, step = segment.corpus
+            chance = Chance(job.seed, number)
+            site = Site(job.work, segment.name, chance, job.spread, job.shelf)
+            for i, part in enumerate(step.rounds(site), start=1):
+                rounds.append((f"step {number} {step.op} {i}", part, number))
+    names = ("plan", "write", "end")
+    stored = tuple(
+        (segment.name, keys_folder(*segment.corpus))
+        for segment in segments
+        if job.store_keys and segment.corpus is not None and segment.corpus[1].stores
+    )
+    finished = Finished(job.work, job.shelf, segments[-1].name, stored)
+    finish = finish_rounds(finished, job.shard_bytes)
+    return rounds + [(name, part, None) for name, part in zip(names, finish, strict=True)]
+
+
+def first_messages(tasks: int, earlier: Sequence[tuple[int, int]] = ()) -> Iterator[Message]:
+    """Post every read task to the shard that will hold its rows, and every file of earlier keys."""
+    for number in range(tasks):
+        yield message(home(shard_number(number)), TASK)
+    for step, count in earlier:
+        for part in range(count):
+            yield message(home(earlier_home(part)), _recalled(step))
+
+
+def _recalled(step: int) -> str:
+    """Return the kind of the messages that have a file of earlier keys posted for a step."""
+    return f"earlier {step}"
+
+
+def _segment_round(job: Job, segment: Segment, earlier: Sequence[str]) -> Round:
+    def solve(address: str, mail: Mail) -> Iterator[Message]:
+        number = home_number(address)
+        if number < 0:
+            yield from _recall(job, segment, number)
+            return
+        books = Books(places_of(job.shelf, number, job.read))
+        run = SegmentRun(job.shelf, number, segment, job.seed, books)
+        run.keep_signed, run.store_keys = bool(job.cache), job.store_keys
+        state = load_state(job.shelf, number, segment.name)
+        if state is not None:  # done by an earlier attempt or run: only sign again
+            run.sign_again(state)
+        elif segment.index == 0:
+            chunks = read_shard(job.shelf, number, job.read, job.required, job.spools)
+            state = run.start(chunks, job.read.present)
+        else:
+            state = run.resume(mail.get(VERDICT, VERDICT_SCHEMA.empty_table()), mail.get(EDIT))
+        if segment.corpus is None:
+            yield report_shard(job.shelf, number, earlier, state)
+            return
+        if run.signed:
+            step, signed = segment.corpus[1], pa.concat_tables(run.signed)
+            post = partial(step.send, signed, number, job.spread)
+            yield from _posted(segment.corpus[0], post)
+        yield message(address, HERE)
+
+    takes = (TASK,) if segment.index == 0 else (HERE, VERDICT, EDIT)
+    earlier_too = (_recalled(segment.corpus[0]),) if segment.corpus else ()
+    return Round((*takes, *earlier_too), solve)
+
+
+def _recall(job: Job, segment: Segment, number: int) -> Iterator[Message]:
+    """Post one file of keys of earlier runs."""
+    assert segment.corpus is not None
+    step, corpus = segment.corpus
+    chance = Chance(job.seed, step)
+    for rows in Site(job.work, segment.name, chance).rows(number):
+        signed = corpus.sign(rows, chance)
+        yield from _posted(step, partial(corpus.send, signed, number, job.spread))
+
+
+def _posted(step: int, post: Callable[[], Iterable[Message]]) -> Iterator[Message]:
+    """Yield what a step posts before its first round, and what that cost."""
+    start = perf_counter()
+    messages = list(post())
+    seconds = perf_counter() - start
+    yield from messages
+    yield from _spent(step, seconds, sum(len(payload) for _, payload in messages))
+
+
+def _spent(step: int, seconds: float, shuffled: int) -> Iterator[Message]:
+    """Tell the planner what a part of a step cost, where that is worth a message."""
+    if seconds >= LEAST_SECONDS or shuffled >= LEAST_SHUFFLED:
+        cost = {"step": [step], "seconds": [seconds], "shuffled": [shuffled]}
+        yield message(PLAN, SPENT, pa.table(cost))
+
+
+def build(pipeline: Any, job: Job) -> Any:
+    """Add the graph of a job to a Beam pipeline; returns the last PCollection."""
+    import apache_beam as beam
+
+    element = tuple[str, bytes]
+    start = pipeline | "start" >> beam.Create([job.tasks])
+    post = beam.FlatMap(first_messages, job.earlier)
+    mail = start | "post tasks" >> post.with_output_types(element)
+    for name, part, step in rounds_of(job):
+        grouped = mail | f"{name}: meet" >> beam.GroupByKey()
+        solve = beam.FlatMapTuple(Watched(part, job.work, step)).with_output_types(element)
+        mail = grouped | f"{name}: solve" >> solve
+    return mail
+
+
+class WorkerFailed(UserError):
+    """A worker met something that only the user can mend: the recipe or the input is wrong."""
+
+
+def run(job: Job, runner: str, workers: int, options: Sequence[str] = ()) -> None:
+    """Run a job and wait for it.
+
+    Args:
+        job: what to run.
+        runner: local, dask, or what Beam's `--runner` takes: FlinkRunner, SparkRunner,
+            DataflowRunner or the full path of a runner class.
+        workers: worker processes of local and dask; others have options of their own.
+        options: Beam pipeline options, `--name=value` each.
+
+    Raises:
+        WorkerFailed: a worker raised a UserError that says what the user can do.
+    """
+    files.remove_file(_failure(job.work))
+    chatty = not files.is_remote(job.work) and (
+        runner == "dask" or (runner == "local" and workers > 1)
+    )
+    with (
+        workers_log(f"{job.work}/workers.log") if chatty else contextlib.nullcontext(),
+        quiet_logs(),
+        engine_of(runner, workers, options) as (engine, pipeline_options),
+    ):
+        import apache_beam as beam
+
+        pipeline = beam.Pipeline(runner=engine, options=pipeline_options)
+        build(pipeline, job)
+        try:
+            result = pipeline.run()
+            result.wait_until_finish()
+        except Exception as error:
+            if files.exists(_failure(job.work)):
+                raise WorkerFailed(files.read_bytes(_failure(job.work)).decode()) from error
+            raise
+        finally:
+            with contextlib.suppress(NameError, AttributeError):
+                result.client.close()  # Dask's, before its cluster goes
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A round that tells how long it took and what the user must mend, on any runner."""
+
+    part: Round
+    work: str
+    step: int | None
+    """Number of the corpus step it belongs to, None for segments, which keep time themselves."""
+
+    def __call__(self, address: str, payloads: Iterable[bytes]) -> Iterator[Message]:
+        """Solve; runners wrap exceptions, so a UserError is noted where `run` finds it."""
+        start = perf_counter()
+        try:
+            messages = list(self.part(address, payloads))
+        except UserError as error:
+            files.write_bytes_atomically(_failure(self.work), str(error).encode())
+            raise
+        seconds = perf_counter() - start
+        yield from messages
+        if self.step is not None:
+            size = sum(len(payload) for _, payload in messages)
+            yield from _spent(self.step, seconds, size)
+
+
+def _failure(work: str) -> str:
+    return f"{work}/failure.txt"

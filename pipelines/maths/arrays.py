@@ -1,0 +1,88 @@
+"""Types of arrays, and hashes that every room computes alike."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Mask = npt.NDArray[np.bool_]
+Int64 = npt.NDArray[np.int64]
+UInt64 = npt.NDArray[np.uint64]
+Floats = npt.NDArray[np.float64]
+Vectors = npt.NDArray[np.float32]
+"""One row of float32 per vector."""
+Picture = npt.NDArray[np.uint8]
+"""Pixels, shape (height, width, 3)."""
+Keys = npt.NDArray[np.int64]
+"""Position keys of rows; `pipelines.rows.keys` says how they are made."""
+
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+_ODD = np.uint64(0xD6E8FEB86659FD93)
+
+
+def mix(values: UInt64) -> UInt64:
+    """Scramble 64-bit values so that all bits depend on all bits (a murmur-style finaliser)."""
+    mixed = (values ^ (values >> _HALF)) * _ODD
+    return cast("UInt64", mixed ^ (mixed >> _HALF))
+
+
+def hash_strings(strings: pa.Array) -> UInt64:
+    """Return one hash a string, shape (n,); a null hashes as an empty string."""
+    raw, offsets = utf8_bytes(strings)
+    padded = np.zeros(len(raw) + 16, dtype=np.uint8)
+    padded[: len(raw)] = raw
+    return _hash_spans(padded, offsets[:-1], np.diff(offsets))
+
+
+def offsets_of(counts: npt.ArrayLike) -> Int64:
+    """Return the n + 1 offsets of n consecutive runs of the given lengths."""
+    lengths = np.asarray(counts)
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def utf8_bytes(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Int64]:
+    """Return the UTF-8 bytes of a string array and its n + 1 offsets; nulls are empty."""
+    if texts.null_count:
+        texts = texts.fill_null("")
+    if len(texts) == 0:
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    _, offset_buffer, data = texts.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    raw = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    return raw[offsets[0] : offsets[-1]], (offsets - offsets[0]).astype(np.int64)
+
+
+_HALF = np.uint64(32)
+
+
+def _hash_spans(lower: npt.NDArray[np.uint8], starts: Int64, lengths: Int64) -> UInt64:
+    """Hash byte spans eight bytes at a time; `lower` has 16 spare bytes at its end."""
+    hashes = lengths.astype(np.uint64) * _GOLDEN
+    hashes = mix(hashes ^ _eight_bytes(lower, starts, lengths))
+    rest = np.flatnonzero(lengths > 8)
+    done = 8
+    while rest.size:
+        more = _eight_bytes(lower, starts[rest] + done, lengths[rest] - done)
+        hashes[rest] = mix((hashes[rest] * _GOLDEN) ^ more)
+        done += 8
+        rest = rest[lengths[rest] > done]
+    return hashes
+
+
+def _eight_bytes(lower: npt.NDArray[np.uint8], starts: Int64, lengths: Int64) -> UInt64:
+    """Return up to eight bytes of each span as one little-endian integer."""
+    words = lower[: len(lower) // 8 * 8].view("<u8")
+    at, shift = starts >> 3, ((starts & 7) << 3).astype(np.uint64)
+    low = words[at] >> shift
+    # Shifting by 64 is undefined, so the upper word moves in two steps.
+    high = (words[at + 1] << (np.uint64(63) - shift)) << np.uint64(1)
+    spare = (8 - np.minimum(lengths, 8)).astype(np.uint64) << np.uint64(3)
+    return cast("UInt64", (low | high) & (np.uint64(0xFFFFFFFFFFFFFFFF) >> spare))

@@ -1,0 +1,77 @@
+"""Prototypes of unit vectors: the centroids of spherical k-means, and how far a vector is off."""
+
+from __future__ import annotations
+
+from math import log
+
+import numpy as np
+
+from pipelines.maths.arrays import Floats, Int64, Vectors
+from pipelines.maths.vectors.centers import nearest_centers
+from pipelines.maths.vectors.unit_vectors import train_centroids
+
+MOST_CLUSTERS = 16_384
+SAMPLE_A_CLUSTER = 256
+"""Rows of the sample a centroid is trained on, as far as the sample goes."""
+_MOST_SAMPLED = 1 << 16
+_SEEDED_FROM = 1 << 14
+"""Rows of the sample that starting points are chosen from."""
+_PASSES = 10
+_PLACES = 6
+
+
+def sample_for(clusters: int) -> int:
+    """Return the rows that so many centroids are trained on: at least four a centroid."""
+    return min(_MOST_SAMPLED, clusters * SAMPLE_A_CLUSTER)
+
+
+def train_prototypes(sample: Vectors, clusters: int, seed: int) -> Vectors:
+    """Return the centroids of spherical k-means on a sample, shape (clusters, dimensions).
+
+    Unlike the cells of `semantic_dedup`, of which any will do that are small, clusters should be
+    those that are there: so the start is a careful one, and a centroid has more passes and rows.
+    About 4 seconds for 1,000 clusters of 65,536 vectors of 256 numbers. All vectors of the sample
+    where there are not more than `clusters`.
+    """
+    start = None
+    if len(sample) > clusters:
+        start = seeding(sample[:_SEEDED_FROM], clusters, np.random.default_rng(seed))
+    return train_centroids(
+        sample, clusters, seed, passes=_PASSES, sample_a_cell=SAMPLE_A_CLUSTER, start=start
+    )
+
+
+def seeding(vectors: Vectors, clusters: int, lot: np.random.Generator) -> Vectors:
+    """Return `clusters` of some unit vectors that lie apart: greedy k-means++.
+
+    Each next one is drawn with the squared distance to those before as its weight, the best of
+    2 + ln(clusters) draws (Arthur & Vassilvitskii 2007, k-means++: the advantages of careful
+    seeding, section 5). After k-means on 100 and 500 made blobs that overlap a little, 96 % had a
+    centroid of their own; 91 to 92 % with one draw a time, 91 % from random vectors (10 seeds).
+    """
+    draws = 2 + int(log(clusters))
+    chosen = [int(lot.integers(len(vectors)))]
+    gap = _gaps(vectors, vectors[chosen])[:, 0]
+    while len(chosen) < clusters:
+        heap = np.cumsum(gap)
+        drawn = np.searchsorted(heap, lot.random(draws) * heap[-1], side="right")
+        drawn = np.minimum(drawn, len(vectors) - 1)  # if all are equal, the last will do
+        gaps = np.minimum(_gaps(vectors, vectors[drawn]), gap[:, None])
+        best = int(gaps.sum(axis=0).argmin())
+        gap = gaps[:, best]
+        chosen.append(int(drawn[best]))
+    return vectors[chosen]
+
+
+def nearest_prototype(vectors: Vectors, prototypes: Vectors) -> tuple[Int64, Floats]:
+    """Return the number of the nearest prototype of each vector, and the cosine distance to it.
+
+    The distance is 1 - cosine, in [0, 2], to six decimals.
+    """
+    nearest, squared = nearest_centers(vectors, prototypes)
+    return nearest, np.round(squared / 2.0, _PLACES)
+
+
+def _gaps(vectors: Vectors, others: Vectors) -> Floats:
+    """Return half the squared distances of unit vectors, shape (vectors, others)."""
+    return np.maximum(1.0 - (vectors @ others.T).astype(np.float64), 0.0)

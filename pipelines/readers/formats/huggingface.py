@@ -1,0 +1,41 @@
+"""Datasets of the Hugging Face hub."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pipelines import files
+from pipelines.readers.formats.arrow import ArrowFiles
+
+
+class HuggingFace(ArrowFiles):
+    """A dataset of the hub, by way of `datasets` (extra `prove`) and its local cache.
+
+    The cache's Arrow files are read like any others, so workers need to see the same disk.
+    """
+
+    format: Literal["huggingface"] = "huggingface"
+    """Hugging Face hub."""
+    path: str = Field(min_length=1)
+    """Name of the dataset on the hub, `owner/name`."""
+    split: str = Field(default="train", pattern=r"^[^\[\]+%]+$")
+    """Split to read, whole."""
+    config: str | None = None
+    """Configuration of the dataset, where it has several."""
+    revision: str | None = None
+    """Branch, tag or commit; name one for results that last."""
+
+    def packages(self) -> tuple[str | None, tuple[str, ...]]:
+        """Return the extra that brings `datasets`."""
+        return "prove", ("datasets",)
+
+    def list_files(self) -> list[files.File]:
+        """Fetch the dataset if need be and list the files of its split in the cache."""
+        import datasets
+
+        dataset: Any = datasets.load_dataset(
+            self.path, self.config, split=self.split, revision=self.revision
+        )
+        return files.list_files([entry["filename"] for entry in dataset.cache_files])

@@ -1,0 +1,92 @@
+"""What the rows look like before and after: small histograms that add up over shards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.rows.rows import Rows
+from pipelines.rows.schema import convert, is_image, is_text
+
+STEPS_PER_OCTAVE = 2
+MOST_LABELS = 10_000
+"""Above this many distinct labels they are not counted: it is no column of classes."""
+
+
+class Profile:
+    """Histograms of text length (characters), image size (bytes) and labels.
+
+    Bin `i` of a histogram counts values in [2^(i/2), 2^((i+1)/2)); bin -1 counts zeros. Labels go
+    by the text they would be stored as; rows without one are not counted among them.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.histograms: dict[str, Counter[int]] = {}
+        self.labels: Counter[str] = Counter()
+        self.many_labels = False
+
+    def add(self, rows: Rows) -> None:
+        """Count a batch."""
+        self.rows += len(rows)
+        kinds = {field.name: field.type for field in rows.table.schema}
+        text, image, label = rows.columns.text, rows.columns.image, rows.columns.label
+        if text in kinds and is_text(kinds[text]):
+            self._measure("characters", pc.utf8_length(rows.text))
+        if image in kinds and is_image(kinds[image]):
+            self._measure("image bytes", pc.binary_length(rows.image_bytes))
+        if label in kinds and not self.many_labels and may_be_class(kinds[label]):
+            self._count(rows.table[label])
+
+    def _count(self, labels: pa.ChunkedArray) -> None:
+        found = labels.drop_null().value_counts()
+        names = convert(pa.chunked_array([found.field("values")]), pa.string()).to_pylist()
+        counts: Counter[str] = Counter()
+        for name, count in zip(names, found.field("counts").to_pylist(), strict=True):
+            counts[name] += count
+        self._merge_labels(counts, many=False)
+
+    def _merge_labels(self, labels: dict[str, int], *, many: bool) -> None:
+        self.labels.update(labels)
+        self.many_labels |= many or len(self.labels) > MOST_LABELS
+        if self.many_labels:
+            self.labels.clear()
+
+    def _measure(self, name: str, values: pa.Array) -> None:
+        sizes = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
+        bins = np.full(len(sizes), -1, dtype=np.int64)
+        positive = sizes > 0
+        bins[positive] = np.floor(np.log2(sizes[positive]) * STEPS_PER_OCTAVE)
+        found, counts = np.unique(bins, return_counts=True)
+        histogram = self.histograms.setdefault(name, Counter())
+        histogram.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+
+    def merge(self, other: dict[str, Any]) -> None:
+        """Add a profile written by `to_dict`."""
+        self.rows += other["rows"]
+        for name, counts in other["histograms"].items():
+            histogram = self.histograms.setdefault(name, Counter())
+            histogram.update({int(b): n for b, n in counts.items()})
+        self._merge_labels(other["labels"], many=other["many_labels"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, sorted, for JSON."""
+        return {
+            "rows": self.rows,
+            "histograms": {
+                name: {str(b): counts[b] for b in sorted(counts)}
+                for name, counts in sorted(self.histograms.items())
+            },
+            "labels": dict(sorted(self.labels.items())),
+            "many_labels": self.many_labels,
+        }
+
+
+def may_be_class(kind: pa.DataType) -> bool:
+    """Tell whether a column of this type can hold labels that are counted."""
+    tests = (is_text, pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+    return any(test(kind) for test in tests)

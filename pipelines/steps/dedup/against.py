@@ -1,0 +1,51 @@
+"""What every dedup says alike: which of several duplicates is kept."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import pyarrow as pa
+from pydantic import model_validator
+
+from pipelines.errors import UserError
+from pipelines.rows import Rows
+from pipelines.steps.corpus import Corpus
+from pipelines.steps.dedup.clusters.keepers import Keep, credentials
+
+
+class Dedup(Corpus):
+    """A corpus step that keeps one row of each group of duplicates."""
+
+    after_sign: ClassVar[tuple[str, ...]] = ("against",)
+    stores: ClassVar[bool] = True
+
+    prefer: str | None = None
+    """Column that decides first which row is kept: the one with the highest number, or with the
+    value that comes first in `order`."""
+    order: tuple[str, ...] = ()
+    """Values of `prefer`, best first, such as sources; rows of other values come last."""
+    keep: Keep = "longest"
+    """Of rows that `prefer` does not tell apart, the one kept: with the longest content, the first
+    in the input (files in their order, then rows), or with the smallest id. What is still equal
+    is settled by the smallest id."""
+
+    against: str | tuple[str, ...] = ()
+    """Output folder, or several, of earlier runs of this step with `write: {keys: true}`: what is
+    like a row that entered the step there is dropped here. Their keys are read, not their rows.
+    With `keep: earliest` the deliveries together keep what one run over all would, but for rows
+    delivered earlier that only a later row links."""
+
+    @model_validator(mode="after")
+    def _order_is_of_a_column(self) -> Self:
+        if self.order and self.prefer is None:
+            raise UserError(
+                f"order ({', '.join(self.order)}) lists values of the column that `prefer` names, "
+                "best first: give `prefer` too, such as prefer: source"
+            )
+        return self
+
+    def credentials(self, rows: Rows) -> dict[str, pa.Array]:
+        """Return the columns by which the keeper is chosen: see `clusters.keepers`."""
+        if rows.are_earlier:  # not to be chosen among
+            return credentials(rows, None, "smallest_id")
+        return credentials(rows, self.prefer, self.keep, self.order)

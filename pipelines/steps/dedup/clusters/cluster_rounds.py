@@ -1,0 +1,122 @@
+"""Clusters of duplicates: edges → components → one kept row each, and how like it the others are.
+
+The last rounds of every dedup by similar pairs. A step posts the edges it found and the rows at
+their ends with `Clusters.post`, in any round; the rounds of `Clusters.rounds` do the rest:
+
+1. All edges and rows meet in one place, some 200 bytes a duplicate; from SPREAD_FROM shards on
+   they stay in partitions (`star_rounds`), and a cluster meets in one place.
+2. Of each component one row is kept. Where the similarity of another to it is known, that is the
+   verdict; where they never met as candidates, the homes of both are asked for evidence.
+3. The homes answer.
+4. What was unknown is measured; these are the other verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.exchange.mail import (
+    Mail,
+    Message,
+    Round,
+    home_number,
+    message,
+    scatter,
+)
+from pipelines.maths.arrays import Floats, Int64, Keys, mix
+from pipelines.rows import HOME, KEY, whole
+from pipelines.steps.corpus import WHOLE, Site, send_home
+from pipelines.steps.dedup.clusters.duplicates import decide_clusters, thinned, verdicts_on
+from pipelines.steps.dedup.clusters.star_rounds import post_to_partitions, star_rounds
+from pipelines.steps.evidence import EVIDENCE, answer, ask
+
+SPREAD_FROM = 256
+"""Shards from which on clusters are made in many places."""
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """How the clusters of one step are made and measured."""
+
+    site: Site
+    op: str
+    reason: str
+    """Why the rows that are not kept are dropped."""
+    threshold: float
+    """The similarity that makes an edge."""
+    held: Callable[[int, Keys], pa.Table]
+    """Returns rows of a shard by their keys, which ascend: `_key`, `evidence` and other columns."""
+    similarities: Callable[[pa.Array, Int64, Int64], Floats]
+    """Returns the similarity of pairs of positions in a column of evidence."""
+
+    @property
+    def spread(self) -> bool:
+        """Whether clusters are made in many places."""
+        return self.site.shards >= SPREAD_FROM
+
+    def post(self, edges: pa.Table, nodes: pa.Table) -> Iterator[Message]:
+        """Post similar pairs and the rows at their ends.
+
+        Args:
+            edges: columns `a`, `b` (keys) and `similarity`, NaN where two rows belong together
+                through others; may repeat. Each row has one with a similarity.
+            nodes: columns NODE of all rows of the edges; may repeat.
+        """
+        if not len(edges):
+            return
+        edges, nodes = thinned(edges, nodes)
+        if self.spread:
+            yield from post_to_partitions(edges, nodes, self.site)
+        else:
+            yield message(WHOLE, "edge", edges)
+            yield message(WHOLE, "node", nodes)
+
+    def rounds(self) -> tuple[Round, ...]:
+        """Return the rounds from edges to verdicts; they take mail of kinds `edge` and `node`."""
+        return (
+            *(star_rounds(self.site, self.op) if self.spread else ()),
+            Round(("edge", "node"), self._decide),
+            Round(("wanted",), self._answer),
+            Round(("unmeasured", EVIDENCE), self._measure),
+        )
+
+    def _decide(self, address: str, mail: Mail) -> Iterator[Message]:
+        """Post the verdicts that are known, and ask for evidence of the others."""
+        dropped = decide_clusters(mail["edge"], mail["node"])
+        known = pc.is_finite(dropped["value"])
+        yield from self._send(dropped.filter(known))
+        unknown = dropped.filter(pc.invert(known))
+        # By the row, not by the keeper: of a large cluster each partition has a part.
+        hashes = mix(unknown[KEY].to_numpy().astype(np.uint64))
+        to = hashes % np.uint64(self.site.partitions)
+        for reply, part in scatter(unknown, to, "unmeasured:{}".format):
+            yield message(reply, "unmeasured", part)
+            keys = np.concatenate([part[KEY].to_numpy(), part["keeper"].to_numpy()])
+            homes = np.concatenate([part[HOME].to_numpy(), part["keeper_home"].to_numpy()])
+            yield from ask(keys, homes, reply)
+
+    def _answer(self, address: str, mail: Mail) -> Iterator[Message]:
+        return answer(mail["wanted"], lambda keys: self._evidence(home_number(address), keys))
+
+    def _evidence(self, number: int, keys: Keys) -> pa.Table:
+        return self.held(number, keys).select([KEY, EVIDENCE])
+
+    def _measure(self, address: str, mail: Mail) -> Iterator[Message]:
+        """Post verdicts with the similarity to the kept row, wherever that was unknown."""
+        dropped, evidence = mail["unmeasured"], mail[EVIDENCE].sort_by(KEY)
+        keys = evidence[KEY].to_numpy()
+        left = np.searchsorted(keys, dropped[KEY].to_numpy())
+        right = np.searchsorted(keys, dropped["keeper"].to_numpy())
+        value = self.similarities(whole(evidence[EVIDENCE]), left, right)
+        at = dropped.column_names.index("value")
+        return self._send(dropped.set_column(at, "value", pa.array(value)))
+
+    def _send(self, dropped: pa.Table) -> Iterator[Message]:
+        return send_home(
+            verdicts_on(dropped, self.reason, self.threshold), dropped[HOME].to_numpy()
+        )

@@ -1,0 +1,139 @@
+"""What similar pairs decide: which row of a component is kept, and the evidence on the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.maths.arrays import Floats, Int64
+from pipelines.maths.graph.components import components
+from pipelines.rows import HOME, KEY, whole
+from pipelines.steps.corpus import verdict_table
+from pipelines.steps.dedup.clusters.keepers import ROW_ID, keeper_order, of_earlier_run
+
+
+def thinned(edges: pa.Table, nodes: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return at most two edges a row: to the best row of its component and to its closest.
+
+    They have the same components, and all evidence that a verdict on more of the corpus can need:
+    a row that is kept of all is the best of its component wherever it is found. Nodes come once.
+    """
+    graph = _graph(edges, nodes)
+    to_best, closest, similarity = _evidence_of(graph)
+    row = np.flatnonzero(graph.best != np.arange(len(graph.best)))
+    near = np.flatnonzero(closest != graph.best)
+    near = near[closest[near] != near]
+    keys = graph.nodes[KEY].to_numpy()
+    kept = pa.table(
+        {
+            "a": keys[np.concatenate([row, near])],
+            "b": keys[np.concatenate([graph.best[row], closest[near]])],
+            "similarity": np.concatenate([to_best[row], similarity[near]]),
+        }
+    )
+    return kept, graph.nodes
+
+
+def decide_clusters(edges: pa.Table, nodes: pa.Table) -> pa.Table:
+    """Return what there is to say of each row that is not kept of its component.
+
+    Rows of earlier runs, whose homes are negative, are never dropped.
+
+    Returns:
+        columns `_key`, `_home`; `keeper`, `keeper_home` and `other`, the key, home and id of the
+        kept row; `value`, the similarity to it, NaN where it was not measured; `through` and
+        `closest`, id of and similarity to the closest row it was compared with.
+    """
+    graph = _graph(edges, nodes)
+    to_best, closest, similarity = _evidence_of(graph)
+    keys, homes = graph.nodes[KEY].to_numpy(), graph.nodes[HOME].to_numpy()
+    dropped = np.flatnonzero((graph.best != np.arange(len(keys))) & (homes >= 0))
+    keeper, ids = graph.best[dropped], whole(graph.nodes[ROW_ID])
+    return pa.table(
+        {
+            KEY: keys[dropped],
+            HOME: homes[dropped],
+            "keeper": keys[keeper],
+            "keeper_home": homes[keeper],
+            "other": ids.take(pa.array(keeper)),
+            "value": to_best[dropped],
+            "through": ids.take(pa.array(closest[dropped])),
+            "closest": similarity[dropped],
+        }
+    )
+
+
+def verdicts_on(dropped: pa.Table, reason: str, threshold: float) -> pa.Table:
+    """Return the verdicts on rows as `decide_clusters` returns them, all similarities known.
+
+    Where the similarity to the kept row is below the threshold, the detail names what links them;
+    it also tells where the kept row is of an earlier run.
+    """
+    value, keeper = dropped["value"].to_numpy(), dropped["keeper"].to_numpy()
+    through = zip(dropped["through"].to_pylist(), dropped["closest"].to_pylist(), strict=True)
+    linked = [
+        f"linked through {name} ({closest:.2f})" if is_far else ""
+        for is_far, (name, closest) in zip(value < threshold, through, strict=True)
+    ]
+    earlier = of_earlier_run(keeper).to_pylist()
+    detail = ["; ".join(filter(None, both)) or None for both in zip(linked, earlier, strict=True)]
+    return verdict_table(
+        dropped[KEY].to_numpy(),
+        reason,
+        value=value,
+        threshold=threshold,
+        other=whole(dropped["other"]),
+        detail=pa.array(detail, pa.string()),
+    )
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """Rows by key, the edges between them by position, and the best row of each component."""
+
+    nodes: pa.Table
+    a: Int64
+    b: Int64
+    similarity: Floats
+    best: Int64
+    """Position of the row that would be kept of the component of each."""
+    rank: Int64
+    """Place of each row in the order of components and of who would be kept."""
+
+
+def _graph(edges: pa.Table, nodes: pa.Table) -> _Graph:
+    keys, unique_at = np.unique(nodes[KEY].to_numpy(), return_index=True)
+    nodes = nodes.take(pa.array(unique_at))
+    a = np.searchsorted(keys, edges["a"].to_numpy())
+    b = np.searchsorted(keys, edges["b"].to_numpy())
+    groups = components(a, b, len(keys))
+    order = keeper_order(groups, nodes)
+    first = np.ones(len(order), dtype=np.bool_)
+    first[1:] = groups[order][1:] != groups[order][:-1]
+    best, rank = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
+    best[order] = order[np.flatnonzero(first)[np.cumsum(first) - 1]]
+    rank[order] = np.arange(len(order))
+    return _Graph(nodes, a, b, edges["similarity"].to_numpy(), best, rank)
+
+
+def _evidence_of(graph: _Graph) -> tuple[Floats, Int64, Floats]:
+    """Return the similarity of each row to the best of its component, and its closest.
+
+    Returns:
+        the similarity to the best, NaN where it was not measured; the position of the closest
+        neighbour (of those equally close the one of the smallest rank); the similarity to that.
+    """
+    measured = ~np.isnan(graph.similarity)
+    a, b, similarity = graph.a[measured], graph.b[measured], graph.similarity[measured]
+    here, there = np.concatenate([a, b]), np.concatenate([b, a])
+    both = np.concatenate([similarity, similarity])
+    to_best = np.full(len(graph.best), np.nan)
+    direct = graph.best[here] == there
+    to_best[here[direct]] = both[direct]
+    order = np.lexsort((graph.rank[there], -both, here))
+    firsts = order[np.unique(here[order], return_index=True)[1]]
+    closest, nearest = np.arange(len(graph.best)), np.ones(len(graph.best))
+    closest[here[firsts]], nearest[here[firsts]] = there[firsts], both[firsts]
+    return to_best, closest, nearest
