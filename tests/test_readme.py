@@ -1,10 +1,15 @@
-"""The README is run as it stands: its commands, its code, its generated parts."""
+"""The README is run as it stands: its commands, its code, its generated parts.
+
+Proofs train for minutes, so here they run in the profile that tries the plumbing; `pytest -m slow`
+runs the same commands to the letter.
+"""
 
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,7 +33,6 @@ def without_setup(line: str) -> list[str]:
 
 def run(command: str, folder: Path, allowed: tuple[int, ...] = (0,)) -> str:
     scripts = Path(sys.executable).parent
-    command = command.replace(".venv/bin/", "")
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True
@@ -37,34 +41,52 @@ def run(command: str, folder: Path, allowed: tuple[int, ...] = (0,)) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """A folder in which the README's commands find the recipes."""
+def tried(command: str) -> str:
+    """Return a command with its proof in the profile that only tries the plumbing."""
+    if command.startswith("curate prove"):
+        return f"{command} --profile smoke"
+    small = "prove.profile=smoke", "prove.seeds=3", "prove.sizes=0", "prove.rates=[]"
+    settings = " ".join(f"--set '{setting}'" for setting in small)
+    return f"{command} {settings}" if command.endswith("--prove") else command
+
+
+def as_it_stands(command: str) -> str:
+    return command
+
+
+@pytest.fixture(scope="module", params=[tried, pytest.param(as_it_stands, marks=pytest.mark.slow)])
+def quick_start(tmp_path_factory, request):
+    """What the first command prints, and a folder in which the others find what it made."""
     folder = tmp_path_factory.mktemp("checkout")
     (folder / "recipes").symlink_to(ROOT / "recipes")
-    return folder
+    commands = (command.replace(".venv/bin/", "") for command in without_setup(QUICK[0]))
+    said = [run(request.param(command), folder) for command in commands]
+    return SimpleNamespace(folder=folder, said=said, version=request.param)
 
 
-@pytest.fixture(scope="module")
-def quick_start(checkout):
-    return [run(command, checkout) for command in without_setup(QUICK[0])]
-
-
-def test_first_command_ends_with_table_report_and_verdict(quick_start, checkout):
-    for name, said in zip(("quickstart-text", "quickstart-images"), quick_start[1:], strict=True):
+def test_first_command_ends_with_table_report_and_verdict(quick_start):
+    names = ("quickstart-text", "quickstart-images")
+    for name, said in zip(names, quick_start.said[1:], strict=True):
         assert "rows in = " in said
-        assert (checkout / "out" / name / "_curate/report.html").stat().st_size > 10_000
-        assert re.search(r"accuracy [\d.]+ % against [\d.]+ %", said.splitlines()[-1])
+        report = quick_start.folder / "out" / name / "_curate/report.html"
+        assert report.stat().st_size > 10_000
+        assert re.search(r"^curated .* [\d.]+ % ", said, re.MULTILINE)
+        if quick_start.version is as_it_stands:
+            assert re.search(r"accuracy [\d.]+ % against [\d.]+ %", said.splitlines()[-1])
+        else:
+            assert "The smoke profile only tries the plumbing" in said
 
 
-@pytest.mark.usefixtures("quick_start")
-def test_other_commands_run(checkout):
+def test_other_commands_run(quick_start):
     for command in REST:  # a proof may find no support, which is exit code 3
-        run(command, checkout, (0, 3) if command.startswith("curate prove") else (0,))
+        allowed = (0, 3) if command.startswith("curate prove") else (0,)
+        run(quick_start.version(command), quick_start.folder, allowed)
 
 
 def test_second_command_runs_the_tests_and_is_what_ci_runs():
-    assert without_setup(QUICK[1])[-1].startswith(".venv/bin/pytest")
+    *checks, tests = without_setup(QUICK[1])
+    assert tests.startswith(".venv/bin/pytest")
+    assert ".venv/bin/lint-imports" in checks
     assert "sed -n 2p" in (ROOT / ".ci/run").read_text()
 
 

@@ -25,8 +25,9 @@ def open_all_ways(out: Path, split: str = "train") -> Any:
     """Open an output in every way and return one split, after checking that all agree."""
     mapped = datasets.load_from_disk(str(out))[split]
     alone = datasets.load_from_disk(str(out / split))
-    cached = datasets.load_dataset(str(out), cache_dir=str(out.parent / "cache"))[split]
-    streamed = datasets.load_dataset(str(out), streaming=True)[split]
+    cache = str(out.parent / "cache")
+    cached = datasets.load_dataset(str(out), cache_dir=cache)[split]
+    streamed = datasets.load_dataset(str(out), streaming=True, cache_dir=cache)[split]
     assert mapped.features == alone.features == cached.features == streamed.features
     assert mapped.data.table == alone.data.table == cached.data.table
     assert len(list(streamed)) == len(mapped)

@@ -140,6 +140,7 @@ def test_raw_against_itself_is_equivalent(texts, tmp_path):
     assert "random@n" in found.left_out
 
 
+@pytest.mark.slow
 def test_images_with_cleaned_labels_are_better(images, tmp_path):
     found = training.prove(
         raw=images / "raw",
