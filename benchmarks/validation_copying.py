@@ -24,7 +24,8 @@ from benchmarks.validation_language import (
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Agreement, Finding
 from training.pool.tokens import Documents
-from training.statistics.stats import Estimate, FloatArray, estimate
+from training.statistics.stats import Estimate, estimate
+from training.arrays import FloatArray
 
 SOURCE = "Lee et al. 2022"
 LENGTH = 50

@@ -14,7 +14,7 @@ from benchmarks.validation_settings import Settings
 from training.nets.bytelm import ByteModel, fit_bytes
 from training.pool.tokens import BYTES, Documents, byte_documents
 from training.recipes import RECIPES
-from training.statistics.stats import FloatArray
+from training.arrays import FloatArray
 
 IntArray = npt.NDArray[np.int64]
 ByteArray = npt.NDArray[np.uint8]

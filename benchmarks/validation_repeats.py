@@ -19,7 +19,8 @@ from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Agreement, Finding
 from training.pool.tokens import Documents
 from training.statistics.curves import ErrorCurve, Ratio, kept_multiplier
-from training.statistics.stats import Estimate, FloatArray, estimate
+from training.statistics.stats import Estimate, estimate
+from training.arrays import FloatArray
 
 HERNANDEZ = "Hernandez et al. 2022"
 SIZE = 500

@@ -194,12 +194,20 @@ def ops(name: str | None, markdown: bool) -> None:
 
 
 @main.command()
-def schema() -> None:
-    """Print the JSON Schema of recipes.
+@click.argument("of", type=click.Choice(["recipe", "manifest"]), default="recipe", metavar="[OF]")
+def schema(of: str) -> None:
+    """Print the JSON Schema of recipes, or of manifests.
+
+    OF: recipe (if left out) or manifest, which is `_curate/manifest.json` of an output.
 
     Editors complete and check recipes by it: put
     `# yaml-language-server: $schema=recipe.schema.json` on the first line.
     """
+    if of == "manifest":
+        from curate.manifest import manifest_schema
+
+        click.echo(manifest_schema())
+        return
     from curate.recipe.reference import recipe_schema
 
     click.echo(recipe_schema())
@@ -234,8 +242,8 @@ def clusters(out: Path, step: int | None, to: Path | None) -> None:
     from rich.console import Console
 
     from curate.inspect.clusters import clusters_of, summary, write_clusters
+    from curate.inspect.clusters_text import print_clusters
     from curate.inspect.explain import open_ledger
-    from curate.run.run_text import print_clusters
 
     members = clusters_of((batch.to_table() for batch in open_ledger(out).get_fragments()), step)
     print_clusters(summary(members), Console())

@@ -6,10 +6,36 @@ import ast
 import functools
 import inspect
 import textwrap
+from collections.abc import Sequence
+from importlib.metadata import entry_points
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+
+from pipelines.errors import UserError, did_you_mean
+
+SCHEMA_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+"""The JSON Schema that schemas of ours are written in."""
+
+Kind = TypeVar("Kind", bound="Options")
+
+
+class Record(BaseModel):
+    """A frozen value that is written as JSON and read again; unknown fields are an error."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
+    )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the value as plain data, as it is written."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def absent(value: object) -> bool:
+    """Tell whether a field without a value stays out of the JSON."""
+    return value is None
 
 
 class Options(BaseModel):
@@ -18,11 +44,16 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     @classmethod
+    def lacks(cls) -> list[str]:
+        """Return the methods that this class should have and has not, besides abstract ones."""
+        return []
+
+    @classmethod
     def option_docs(cls) -> dict[str, str]:
         """Return the docstring below each option.
 
-        Pydantic could read them when a class is made (`use_attribute_docstrings`), but that takes a
-        tenth of a second of every start; who needs them asks.
+        Pydantic could read them when it makes a class (`use_attribute_docstrings`), but every start
+        would then take a tenth of a second longer; here they are read when somebody asks.
         """
         found: dict[str, str] = {}
         for owner in reversed(cls.__mro__):
@@ -39,6 +70,48 @@ class Options(BaseModel):
             if name in properties:
                 properties[name].setdefault("description", doc)
         return schema
+
+
+def registered(
+    kind: type[Options], tag: str, built_in: Sequence[type[Kind]], group: str
+) -> dict[str, type[Kind]]:
+    """Return all models of a kind by name: ours, then those of installed packages.
+
+    Args:
+        kind: what each of them must be a subclass of.
+        tag: the field whose default is the name.
+        built_in: ours, in the order in which they are listed.
+        group: entry-point group by which packages name theirs.
+
+    Raises:
+        UserError: an entry point names something else, or a name that is taken.
+    """
+    found: dict[str, type[Kind]] = {}
+    theirs = ((f"entry point {p.name} of {group}", p.load()) for p in entry_points(group=group))
+    for where, model in (*((group, model) for model in built_in), *theirs):
+        if not (isinstance(model, type) and issubclass(model, kind)):
+            raise UserError(f"{where}: {model!r} is no {kind.__name__}")
+        _check_complete(model, tag, where)
+        name = str(model.model_fields[tag].default)
+        if name in found:
+            raise UserError(f"{where}: the {tag} {name!r} is taken")
+        found[name] = cast("type[Kind]", model)
+    return found
+
+
+def _check_complete(model: type[Options], tag: str, where: str) -> None:
+    """Refuse a model without a name, or without a method that its kind wants."""
+    if tag not in model.model_fields or model.model_fields[tag].is_required():
+        raise UserError(
+            f'{where}: {model.__name__} has no name; write {tag}: Literal["…"] = "…" in it'
+        )
+    lacks = [*model.__abstractmethods__, *model.lacks()]
+    for name in sorted(lacks):
+        own = [n for n in vars(model) if callable(getattr(model, n)) and not n.startswith("_")]
+        wants = f"{name}{inspect.signature(getattr(model, name))}".replace("'", "")
+        raise UserError(
+            f"{where}: {model.__name__} has no method `{wants}`{did_you_mean(name, own)}"
+        )
 
 
 @functools.cache

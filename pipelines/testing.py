@@ -1,4 +1,4 @@
-"""What a test of a step needs: rows out of plain lists, and what a step does to them."""
+"""What a test of a step needs: rows made of plain lists, and what a step does to them."""
 
 from __future__ import annotations
 

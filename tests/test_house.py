@@ -1,4 +1,4 @@
-"""The house: what a reader may count on when looking for a thing. Imports are lint-imports' part."""
+"""The house: what a reader who looks for a thing may count on; lint-imports holds the imports."""
 
 import ast
 from collections import defaultdict

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from training.page.report import report_fragment
     from training.proof import prove
-    from training.result.compare import compare_scores
     from training.result.result import Result
+    from training.verdict.compare import compare_scores
 
 __all__ = ["Result", "compare_scores", "prove", "report_fragment"]
 
 _HOMES = {
     "Result": "result.result",
-    "compare_scores": "result.compare",
+    "compare_scores": "verdict.compare",
     "prove": "proof",
     "report_fragment": "page.report",
 }

@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from training.arrays import FloatArray
 from training.design.arms import Arm
 from training.design.plan import ProofPlan, is_main, save_json
 from training.page.model_card import write_model_card
 from training.page.report import write_report
 from training.pool.data import Pool
 from training.pool.pretrained import outside_data
-from training.result.compare import compare_scores
 from training.result.result import ClassShare, Facts, Result
-from training.result.scaling import Runs, compute_curve, conditions_of, learning_curve
 from training.runs.language import baseline
 from training.runs.runs import Record
-from training.statistics.stats import FloatArray
+from training.verdict.compare import compare_scores
+from training.verdict.scaling import Runs, compute_curve, conditions_of, learning_curve
 
 MOST_SEEN = 0.5
 """Share of the test rows in raw from which on the test was hardly carved before curation."""

@@ -14,7 +14,8 @@ from training.design.arms import Sources
 from training.design.design import Asked, design, examples_of
 from training.design.plan import ProofPlan, write_plan
 from training.own import OwnMaker, Train, name_of
-from training.pool.data import Pool, RowOrigins, load_pool
+from training.pool.data import Pool, load_pool
+from training.pool.origins import RowOrigins
 from training.recipes import Profile, Task
 from training.result.result import Result
 from training.runs.cache import write_cache

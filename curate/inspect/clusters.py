@@ -8,8 +8,8 @@ one of an earlier run, whose ids may be those of other rows here.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -83,8 +83,23 @@ def write_clusters(members: pa.Table, path: Path) -> None:
     write(members, str(path))
 
 
-def summary(members: pa.Table, largest: int = 5) -> list[dict[str, Any]]:
-    """Return for each step: clusters, rows in them, lowest similarity and the largest clusters."""
+@dataclass(frozen=True)
+class StepClusters:
+    """The clusters of duplicates that one step found."""
+
+    step: int
+    op: str
+    clusters: int
+    rows: int
+    """Rows in all clusters, those that are kept among them."""
+    lowest: float
+    """Lowest similarity of a row to the row that is kept for it."""
+    largest: tuple[tuple[str, int, float], ...]
+    """Of the largest clusters: id of the kept row, rows, lowest similarity."""
+
+
+def summary(members: pa.Table, largest: int = 5) -> list[StepClusters]:
+    """Return what each step found, with its `largest` clusters."""
     found = []
     for step in sorted(members["step"].unique().to_pylist()):
         mine = members.filter(pc.equal(members["step"], step))
@@ -94,13 +109,13 @@ def summary(members: pa.Table, largest: int = 5) -> list[dict[str, Any]]:
         order = [("id_count", "descending"), ("cluster", "ascending")]
         top = sizes.sort_by(order).slice(0, largest).to_pylist()
         found.append(
-            {
-                "step": step,
-                "op": mine["op"][0].as_py(),
-                "clusters": len(sizes),
-                "rows": len(mine),
-                "lowest": pc.min(mine["similarity"]).as_py(),
-                "largest": [(c["cluster"], c["id_count"], c["similarity_min"]) for c in top],
-            }
+            StepClusters(
+                step=step,
+                op=mine["op"][0].as_py(),
+                clusters=len(sizes),
+                rows=len(mine),
+                lowest=pc.min(mine["similarity"]).as_py(),
+                largest=tuple((c["cluster"], c["id_count"], c["similarity_min"]) for c in top),
+            )
         )
     return found

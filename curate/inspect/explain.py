@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,42 +14,22 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from pipelines.errors import UserError
+from pipelines.ledger.entries import FATES, LedgerRecord
 from pipelines.steps.dedup.clusters.keepers import EARLIER
 
 LEDGER = Path("_curate") / "ledger"
-FATES = ("kept", "dropped", "quarantined", "derived")
 LISTED = 20
 """Rows that name the asked one are all counted; so many are printed."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One line of the ledger."""
-
-    key: int
-    id: str
-    fate: str
-    step: int
-    op: str | None = None
-    reason: str | None = None
-    value: float | None = None
-    threshold: float | None = None
-    other: str | None = None
-    detail: str | None = None
-    file: str | None = None
-    where: str | None = None
-    error: str | None = None
-    split: str | None = None
+class Entry(LedgerRecord):
+    """A ledger record in plain words."""
 
     def __str__(self) -> str:
         """The entry in plain words, without the id."""
-        said = {
-            "kept": self._kept,
-            "dropped": self._dropped,
-            "quarantined": self._quarantined,
-            "derived": self._derived,
-        }
-        return said[self.fate]()
+        said = (self._kept, self._dropped, self._quarantined, self._derived)
+        return said[FATES.index(self.fate)]()
 
     def _kept(self) -> str:
         return f"kept{self._in_split()}"
@@ -168,7 +148,7 @@ def _entries(table: pa.Table) -> list[Entry]:
     return [Entry(**_without_nan(row)) for row in ordered.to_pylist()]
 
 
-def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
+def _without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in row.items()

@@ -152,7 +152,7 @@ def _steps(
 ) -> tuple[tuple[PlannedStep, ...], int]:
     """Return the steps with their costs, and the number of shuffles of the run.
 
-    The rounds of a step are those that would run: `dsir` opens its target when asked for them.
+    The rounds of a step are those that would run; the files that it reads must be there.
     """
     job = Job(
         read=recipe.read,
@@ -164,6 +164,8 @@ def _steps(
         required=required_roles(recipe),
         shard_bytes=recipe.write.shard_size,
     )
+    for step in recipe.steps:
+        step.check_files()
     rounds = rounds_of(job)
     own = Counter(number for _, _, number in rounds)
     segment_of: dict[int, int] = {}

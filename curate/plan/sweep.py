@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,17 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.errors import RunFailed
+from curate.manifest import MANIFEST, Manifest, read_manifest
 from curate.plan.numbers import parse_values
 from curate.recipe.fieldtypes import arms
 from curate.recipe.recipe import Recipe, load_recipe
 from curate.report.examples import Example, Ledger, examples
-from curate.run.output import MANIFEST
 from curate.run.run import ledger_of, run_recipe
 from pipelines import files
 from pipelines.errors import UserError, did_you_mean
 from pipelines.ledger.entries import DROPPED, KEPT, LEDGER_SCHEMA
 from pipelines.maths.arrays import Keys
 from pipelines.readers.read_plan import fetch, make_plan
+from pipelines.rows import Columns
 from pipelines.steps.corpus import Corpus
 
 Tell = Callable[[str], None]
@@ -70,7 +70,7 @@ class Sweep:
 
         def pair(example: Example) -> dict[str, Any]:
             texts = (c and c.text for c in (example.content, example.other))
-            return {**example.record, **dict(zip(("text", "other_text"), texts, strict=True))}
+            return {**vars(example.record), **dict(zip(("text", "other_text"), texts, strict=True))}
 
         borders = [
             {**vars(border), "examples": [pair(example) for example in border.examples]}
@@ -125,17 +125,17 @@ def sweep_recipe(
             start = time.perf_counter()
             out, manifest = _run(one, workers, limit, kept)
             seconds = round(time.perf_counter() - start, 3)
-            at, gone = manifest["steps"][number], manifest["rows"]["quarantined"]
-            found.append(Swept(value, at["in"], at["dropped"], gone, seconds))
+            at, gone = manifest.steps[number], manifest.rows.quarantined
+            found.append(Swept(value, at.entered, at.dropped, gone, seconds))
             ledgers.append(ledger_of(out, manifest))
-        columns = manifest["columns"]
+        columns = manifest.columns
         borders = tuple(_borders(recipe, number, values, ledgers, columns, limit))
     return Sweep(number, recipe.steps[number - 1].op, option, tuple(found), borders)
 
 
 def _run(
     recipe: Recipe, workers: int | None, limit: int | None, cache: str | None
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, Manifest]:
     """Run a recipe and remove the rows it wrote; returns its folder and its manifest.
 
     An output that `run` would refuse, since no row is left or too many are quarantined, counts.
@@ -146,10 +146,10 @@ def _run(
         out = f"{recipe.write.path}.rejected"
         if not files.exists(f"{out}/{MANIFEST}"):
             raise
-    manifest = json.loads(files.read_bytes(f"{out}/{MANIFEST}"))
-    keys = [file for step in manifest.get("keys", ()) for file in step["files"]]
-    for file in (*manifest["shards"], *keys):
-        files.remove_file(f"{out}/{file['file']}")
+    manifest = read_manifest(out)
+    keys = [one for step in manifest.keys or () for one in step.files]
+    for one in (*manifest.shards, *keys):
+        files.remove_file(f"{out}/{one.file}")
     return out, manifest
 
 
@@ -198,7 +198,7 @@ def _borders(
     number: int,
     values: list[str],
     ledgers: list[Ledger],
-    columns: dict[str, str | None],
+    columns: Columns,
     limit: int | None,
 ) -> Iterator[Border]:
     """Yield what neighbouring values treat differently."""

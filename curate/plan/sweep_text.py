@@ -57,12 +57,12 @@ def border_lines(option: str, border: Border) -> Iterator[str]:
 
 def _head(example: Example) -> str:
     record = example.record
-    said = f"{record['id']}: {record['reason']}"
-    if record["other"]:
-        said += f" of {record['other']}"
-    if record["value"] is not None:
-        said += f" ({record['value']:.4g})"
-    return f"{said}, {record['detail']}" if record["detail"] else said
+    said = f"{record.id}: {record.reason}"
+    if record.other:
+        said += f" of {record.other}"
+    if record.value is not None:
+        said += f" ({record.value:.4g})"
+    return f"{said}, {record.detail}" if record.detail else said
 
 
 def _alike(text: str | None, other: str | None) -> tuple[str | None, str | None]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from curate.errors import RunFailed
+from curate.manifest import MANIFEST, Manifest, read_manifest
 from curate.recipe.recipe import Recipe, Write, load_recipe
 from curate.run.made_manifest import versions
 from curate.run.run import run_recipe
+from pipelines.ledger.counts import StepCounts
 from pipelines.readers.read_plan import make_plan
 from pipelines.rows import SPLIT, MissingColumn
 from pipelines.steps.rows.columns import DropColumns
@@ -30,7 +30,7 @@ class Variants:
     left_out: dict[str, str]
 
 
-def plan_variants(steps: Sequence[Step], counted: Sequence[Mapping[str, Any]]) -> Variants:
+def plan_variants(steps: Sequence[Step], counted: Sequence[StepCounts]) -> Variants:
     """Return the variants of a recipe that tell what a step is worth.
 
     Only a step that changed a row has any. `without:` is the recipe less that step, and less what
@@ -61,7 +61,7 @@ def plan_variants(steps: Sequence[Step], counted: Sequence[Mapping[str, Any]]) -
 
 def make_variants(
     recipe: Recipe,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     place: Path,
     *,
     cache: str | None = None,
@@ -80,8 +80,8 @@ def make_variants(
             left out.
         tell: told which variant is made.
     """
-    variants = plan_variants(recipe.steps, manifest["steps"][1:])
-    limit = manifest["input"]["limit"]
+    variants = plan_variants(recipe.steps, manifest.steps[1:])
+    limit = manifest.input.limit
     fingerprint = make_plan(recipe.read, limit=limit).fingerprint
     shared = place / "cache"
     made: dict[str, Path] = {}
@@ -104,20 +104,19 @@ def make_variants(
 
 def is_made(recipe: Recipe, out: Path, fingerprint: str) -> bool:
     """Tell whether `out` is the output of this recipe on this input, by these versions."""
-    path = out / "_curate" / "manifest.json"
-    if not path.is_file():
+    if not (out / MANIFEST).is_file():
         return False
-    manifest = json.loads(path.read_bytes())
+    manifest = read_manifest(str(out))
     ran: Recipe = load_recipe(out / "_curate" / "recipe.yaml")
     same = all(
         getattr(ran, name) == getattr(recipe, name)
         for name in ("seed", "read", "steps", "max_quarantined")
     )
-    here = manifest["input"]["fingerprint"] == fingerprint
-    return bool(same and here and manifest["versions"] == versions())
+    here = manifest.input.fingerprint == fingerprint
+    return same and here and manifest.versions == versions()
 
 
-def _idle(step: Step, done: Mapping[str, Any]) -> str:
+def _idle(step: Step, done: StepCounts) -> str:
     """Return why a step needs no judging; nothing where it does."""
     if SPLIT in step.adds():
         return "it sets rows aside and judges none"
@@ -125,8 +124,7 @@ def _idle(step: Step, done: Mapping[str, Any]) -> str:
         return "it takes out columns, which no model reads"
     if isinstance(step, Map):
         return "it only adds a column that other steps read" if step.adds() else ""
-    changed = sum(done.get(fate) or 0 for fate in ("dropped", "edited", "derived"))
-    return "" if changed else "it changed no row"
+    return "" if done.dropped or done.edited or done.derived else "it changed no row"
 
 
 def _reads(step: Step) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from curate.errors import RecipeError
+from curate.manifest import MANIFEST, Manifest, read_manifest
 from curate.prove.attribution import make_variants
 from curate.prove.prove_data import Names, bring, given, rows_of
 from curate.prove.prove_progress import Display, Silent
@@ -23,6 +23,7 @@ from curate.report.card import with_verdict
 from curate.report.report import with_proof
 from curate.samples.planted import planted_in
 from pipelines.errors import UserError
+from pipelines.rows import Columns
 
 if TYPE_CHECKING:
     from training import Result
@@ -81,12 +82,12 @@ def prove_recipe(
     curated = Path(recipe.write.path)
     manifest = _manifest_of(curated, recipe)
     place = proof_of(curated)
-    names = _columns(asked, manifest["columns"])
-    limit = manifest["input"]["limit"]
+    names = _columns(asked, manifest.columns)
+    limit = manifest.input.limit
     raw = bring(recipe.read, place / "raw", recipe.max_quarantined, display.tell, limit)
-    if rows_of(raw) != manifest["rows"]["in"]:
+    if rows_of(raw) != manifest.rows.entered:
         raise UserError(
-            f"{curated} was made of {manifest['rows']['in']:,} rows, the input now has "
+            f"{curated} was made of {manifest.rows.entered:,} rows, the input now has "
             f"{rows_of(raw):,}; run the recipe again: curate run --overwrite"
         )
     variants: dict[str, Path] = {}
@@ -146,7 +147,7 @@ def prove_directories(
         display.note(f"task {task}, told by the columns (--task says otherwise)")
     asked = _section({"task": task, "test": str(test or raw), **options})
     place = out or _place_of(Path(curated), Path(raw))
-    names = _columns(asked, {})
+    names = _columns(asked, Columns())
     raw_at, curated_at = (
         side.bring("train", place / side.role, names, display.tell) for side in sides
     )
@@ -200,14 +201,16 @@ def _compare(
     )
 
 
-def _columns(asked: Prove, read: dict[str, str | None]) -> dict[str, str | None]:
+def _columns(asked: Prove, read: Columns) -> dict[str, str | None]:
     """Return the columns of content and label; a language model needs no label."""
     found: dict[str, str | None] = {
-        asked.content: getattr(asked, asked.content) or read.get(asked.content) or asked.content,
+        asked.content: getattr(asked, asked.content)
+        or getattr(read, asked.content)
+        or asked.content,
         "label": asked.label,
     }
     if asked.task != "language_modelling":
-        found["label"] = asked.label or read.get("label") or "label"
+        found["label"] = asked.label or read.label or "label"
     return found
 
 
@@ -227,9 +230,8 @@ def _section(values: dict[str, Any]) -> Prove:
         raise RecipeError(said) from None
 
 
-def _manifest_of(out: Path, recipe: Recipe) -> dict[str, Any]:
-    path = out / "_curate" / "manifest.json"
-    if not path.exists():
+def _manifest_of(out: Path, recipe: Recipe) -> Manifest:
+    if not (out / MANIFEST).exists():
         raise UserError(f"{out} is not there or not finished; run the recipe first: curate run")
     ran: Recipe = load_recipe(out / "_curate" / "recipe.yaml")
     changed = [n for n in ("seed", "read", "steps") if getattr(ran, n) != getattr(recipe, n)]
@@ -238,13 +240,12 @@ def _manifest_of(out: Path, recipe: Recipe) -> dict[str, Any]:
             f"{out} was made by a recipe with other {', '.join(changed)}; run the recipe again: "
             "curate run --overwrite"
         )
-    return dict(json.loads(path.read_bytes()))
+    return read_manifest(str(out))
 
 
 def _declared(curated: Path) -> list[str]:
     """Return what the recipe that made a dataset declares of it, if we made it."""
-    path = curated / "_curate" / "manifest.json"
-    return list(json.loads(path.read_bytes()).get("declared", [])) if path.is_file() else []
+    return list(read_manifest(str(curated)).declared) if (curated / MANIFEST).is_file() else []
 
 
 def _add_verdict(out: Path, place: Path, sentence: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from curate.manifest import read_manifest
 from curate.recipe.recipe import Recipe, Write
 from curate.run.run import run_recipe
 from pipelines import files
@@ -134,5 +134,4 @@ def bring(read: Any, place: Path, budget: float, tell: Tell, limit: int | None =
 
 def rows_of(folder: Path) -> int:
     """Return how many records were read for a dataset that `bring` wrote."""
-    manifest = json.loads((folder / "_curate" / "manifest.json").read_bytes())
-    return int(manifest["rows"]["in"])
+    return read_manifest(str(folder)).rows.entered

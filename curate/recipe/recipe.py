@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    field_validator,
 )
 from ruamel.yaml import YAML
 
@@ -26,6 +27,7 @@ from curate.recipe.problems import problems_in
 from curate.recipe.prove_section import Prove
 from pipelines.errors import UserError, did_you_mean
 from pipelines.options import Options
+from pipelines.output.formats import ARROW, FORMATS
 from pipelines.readers import Read
 from pipelines.steps import AnyStep
 from pipelines.steps.step import Step
@@ -80,9 +82,19 @@ class Write(Options):
     """Target size of a shard: bytes, or a text such as 256MB or 256MiB."""
     overwrite: bool = False
     """Replace an output that is already there; without it such a run is refused."""
+    format: str = Field(default=ARROW, exclude_if=lambda name: name == ARROW)
+    """How the rows are written. `arrow`: files that `load_dataset` and `load_from_disk` open."""
     keys: bool = False
     """Also store what dedup steps compare rows by, so that a later delivery can be held `against`
     this output without its rows: some 50 bytes a row for exact_dedup, 4 a word for near_dedup."""
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in FORMATS:
+            allowed = f"allowed: {', '.join(FORMATS)}{did_you_mean(name, FORMATS)}"
+            raise UserError(f"unknown format {name!r}; {allowed}")
+        return name
 
 
 class Run(Options):

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from curate.recipe.fieldtypes import bounds, first_sentence, type_name
 from pipelines.errors import UserError, did_you_mean
-from pipelines.options import Options
+from pipelines.options import SCHEMA_DRAFT, Options
 from pipelines.steps.step import Derive, Filter, Map, Step
 
 KINDS = {
@@ -119,7 +119,7 @@ def recipe_schema() -> str:
     from curate.recipe.recipe import Recipe
 
     schema = Recipe.model_json_schema()
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "curate recipe"}
+    head = {"$schema": SCHEMA_DRAFT, "title": "curate recipe"}
     return json.dumps({**head, **{k: v for k, v in schema.items() if k != "title"}}, indent=2)
 
 

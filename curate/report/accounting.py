@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from pipelines.ledger.counts import RowCounts, StepCounts
 from pipelines.ledger.entries import RAISED, UNREADABLE
 
 QUARANTINE_REASONS = frozenset({UNREADABLE, RAISED})
@@ -30,37 +30,37 @@ class Cause:
     """`dropped` or `quarantined`."""
 
 
-def outcome(rows: Mapping[str, int]) -> str:
+def outcome(rows: RowCounts) -> str:
     """Return what became of the rows of a run, as one sentence without a full stop."""
     said = (
-        f"kept {rows['kept']:,} of {rows['in']:,} rows; dropped {rows['dropped']:,}, "
-        f"quarantined {rows['quarantined']:,}"
+        f"kept {rows.kept:,} of {rows.entered:,} rows; dropped {rows.dropped:,}, "
+        f"quarantined {rows.quarantined:,}"
     )
-    if derived := rows.get("derived", 0):
-        said += f"; {derived:,} more were derived from kept ones"
+    if rows.derived:
+        said += f"; {rows.derived:,} more were derived from kept ones"
     return said
 
 
-def accounted(rows: Mapping[str, int]) -> str:
+def accounted(rows: RowCounts) -> str:
     """Return the sum that accounts for every row, as one sentence without a full stop."""
-    parts = [rows["kept"], rows["dropped"], rows["quarantined"]]
-    assert rows["in"] == sum(parts), f"{rows['in']} is not the sum of {parts}"
-    return f"every row is accounted for: {rows['in']:,} = {' + '.join(f'{p:,}' for p in parts)}"
+    parts = [rows.kept, rows.dropped, rows.quarantined]
+    assert rows.entered == sum(parts), f"{rows.entered} is not the sum of {parts}"
+    return f"every row is accounted for: {rows.entered:,} = {' + '.join(f'{p:,}' for p in parts)}"
 
 
-def causes(steps: Sequence[Mapping[str, Any]], rows_in: int) -> list[Cause]:
+def causes(steps: Sequence[StepCounts], rows_in: int) -> list[Cause]:
     """Return what took rows out, in the order of the steps, the most frequent reason first."""
     found = [
         Cause(
-            step["step"],
-            step["op"],
+            step.step,
+            step.op,
             reason,
             count,
             count / rows_in if rows_in else 0.0,
             "quarantined" if reason in QUARANTINE_REASONS else "dropped",
         )
         for step in steps
-        for reason, count in (step.get("reasons") or {}).items()
+        for reason, count in step.reasons.items()
     ]
     return sorted(found, key=lambda cause: (cause.step, -cause.rows, cause.reason))
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from curate.manifest import Manifest
 from curate.report.accounting import accounted, causes, outcome, percent
 from curate.report.excerpt import visible
+from pipelines.ledger.counts import StepCounts
 
 SIZES = [
     (10**3, "n<1K"),
@@ -36,7 +38,7 @@ _ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~&!$])")
 _PLAIN_WORDS = re.compile(r"[a-z0-9_]+", re.IGNORECASE)
 
 
-def dataset_card(manifest: dict[str, Any], source: str) -> str:
+def dataset_card(manifest: Manifest, source: str) -> str:
     """Return the README.md of an output folder.
 
     Args:
@@ -44,13 +46,13 @@ def dataset_card(manifest: dict[str, Any], source: str) -> str:
         source: the resolved recipe, as it stands in `_curate/recipe.yaml`.
     """
     parts = [
-        f"# {_text(manifest['name'])}",
+        f"# {_text(manifest.name)}",
         _about(manifest),
-        *_declared(manifest.get("declared") or []),
+        *_declared(manifest.declared),
         LOAD,
-        _loading(manifest["splits"]),
+        _loading(manifest.splits),
         "## Steps",
-        _steps(manifest["steps"]),
+        _steps(manifest.steps),
         *_reasons(manifest),
         "## Provenance",
         _provenance(manifest, source),
@@ -66,17 +68,16 @@ def with_verdict(card: str, sentence: str) -> str:
     return f"{head}{said}{heading}{rest}"
 
 
-def front_matter(manifest: dict[str, Any]) -> str:
+def front_matter(manifest: Manifest) -> str:
     """Return the YAML header, from which `load_dataset` learns which files make which split."""
-    rows, columns = manifest["rows"], manifest["columns"]
-    tags = ["curated", *(role for role in ("text", "image") if columns.get(role))]
+    tags = ["curated", *_content(manifest)]
     header: dict[str, Any] = {
-        "pretty_name": visible(manifest["name"], LONGEST),
-        "size_categories": [size_category(sum(manifest["splits"].values()))],
-        "tags": [*tags, *(["augmented"] if rows.get("derived") else [])],
+        "pretty_name": visible(manifest.name, LONGEST),
+        "size_categories": [size_category(sum(manifest.splits.values()))],
+        "tags": [*tags, *(["augmented"] if manifest.rows.derived else [])],
     }
-    if manifest["splits"]:
-        files = [{"split": s, "path": f"{s}/*.arrow"} for s in ordered(manifest["splits"])]
+    if manifest.splits:
+        files = [{"split": s, "path": f"{s}/*.arrow"} for s in ordered(manifest.splits)]
         header["configs"] = [{"config_name": "default", "data_files": files}]
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)
@@ -97,11 +98,17 @@ def ordered(splits: Iterable[str]) -> list[str]:
     return sorted(splits, key=lambda s: (first.index(s) if s in first else len(first), s))
 
 
-def _about(manifest: dict[str, Any]) -> str:
-    rows, tool = manifest["rows"], manifest["tool"]
-    kind = " and ".join(r for r in ("text", "image") if manifest["columns"].get(r)) or "data"
+def _content(manifest: Manifest) -> list[str]:
+    """Return what the rows hold: text, images or both."""
+    columns = manifest.columns
+    return [r for r, name in (("text", columns.text), ("image", columns.image)) if name]
+
+
+def _about(manifest: Manifest) -> str:
+    rows, tool = manifest.rows, manifest.tool
+    kind = " and ".join(_content(manifest)) or "data"
     return (
-        f"A corpus of {kind} rows, curated with {tool['name']} {tool['version']}: "
+        f"A corpus of {kind} rows, curated with {tool.name} {tool.version}: "
         f"{outcome(rows)}. {accounted(rows).capitalize()}.\n\n"
         "`_curate/report.html` shows examples of what was dropped and why, `_curate/ledger/` holds "
         "the fate of every row."
@@ -131,19 +138,24 @@ data = load_from_disk("path/to/this/folder")                  # maps the files, 
 ```"""
 
 
-def _steps(steps: Sequence[dict[str, Any]]) -> str:
-    derives = any(step.get("derived") for step in steps)
-    names = ("in", "kept", "dropped", "quarantined", *(("derived",) if derives else ()))
-    heads = (">step", "op", *(f">{name}" for name in names))
+def _steps(steps: Sequence[StepCounts]) -> str:
+    derives = any(step.derived for step in steps)
+    names = ("kept", "dropped", "quarantined", *(("derived",) if derives else ()))
+    heads = (">step", "op", ">in", *(f">{name}" for name in names))
     lines = [
-        (str(step["step"]), _text(step["op"]), *(f"{step.get(name) or 0:,}" for name in names))
+        (
+            str(step.step),
+            _text(step.op),
+            f"{step.entered:,}",
+            *(f"{getattr(step, name):,}" for name in names),
+        )
         for step in steps
     ]
     return _table(heads, lines)
 
 
-def _reasons(manifest: dict[str, Any]) -> list[str]:
-    found = causes(manifest["steps"], manifest["rows"]["in"])
+def _reasons(manifest: Manifest) -> list[str]:
+    found = causes(manifest.steps, manifest.rows.entered)
     if not found:
         return []
     lines = [(_text(c.op), _text(c.reason), c.fate, f"{c.rows:,}", percent(c.share)) for c in found]
@@ -151,20 +163,17 @@ def _reasons(manifest: dict[str, Any]) -> list[str]:
     return ["## Why rows left", _table(heads, lines)]
 
 
-def _provenance(manifest: dict[str, Any], source: str) -> str:
-    tool, given = manifest["tool"], manifest.get("input")
+def _provenance(manifest: Manifest, source: str) -> str:
+    tool, given = manifest.tool, manifest.input
     digest = hashlib.sha256(source.encode("utf-8", "backslashreplace")).hexdigest()
     facts = [
-        f"made {manifest['created']} by {tool['name']} {tool['version']}, runner "
-        f"{_text(str(manifest['runner']))}",
-        f"seed {manifest['seed']}: the same recipe on the same input gives the same files",
+        f"made {manifest.created} by {tool.name} {tool.version}, runner {_text(manifest.runner)}",
+        f"seed {manifest.seed}: the same recipe on the same input gives the same files",
         f"recipe `_curate/recipe.yaml`, sha256 `{digest}`",
     ]
-    if given:
-        files = "1 file" if given["files"] == 1 else f"{given['files']:,} files"
-        size = f"{files}, {given['bytes']:,} bytes"
-        limit = f", only the first {given['limit']:,} records" if given.get("limit") else ""
-        facts.append(f"input {size}{limit}, fingerprint `{given['fingerprint']}`")
+    files = "1 file" if given.files == 1 else f"{given.files:,} files"
+    limit = f", only the first {given.limit:,} records" if given.limit else ""
+    facts.append(f"input {files}, {given.bytes:,} bytes{limit}, fingerprint `{given.fingerprint}`")
     facts.append("shards with their sha256: `_curate/manifest.json`")
     return "\n".join(f"- {fact}" for fact in facts)
 

@@ -15,7 +15,7 @@ TOP, BOTTOM, LEFT, RIGHT = 12, 26, 46, 8
 FEWEST_BINS = 8
 MOST_TICKS = 8
 
-Counts = Mapping[str, int]
+Counts = Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Figure:
 
 def figure(name: str, before: Counts, after: Counts) -> Figure:
     """Draw two histograms of `pipelines.rows.profile` on top of each other."""
-    was, now = ({int(b): n for b, n in counts.items()} for counts in (before, after))
+    was, now = dict(before), dict(after)
     said = f"middle row: {_range(_median(was), name)} before, {_range(_median(now), name)} after"
     return Figure(name, _draw(name, was, now), said)
 

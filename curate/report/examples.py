@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import xxhash
 
 from pipelines import files
-from pipelines.ledger.entries import DROPPED, LEDGER_SCHEMA, QUARANTINED
+from pipelines.ledger.entries import DROPPED, LEDGER_SCHEMA, QUARANTINED, LedgerRecord
 from pipelines.readers.reader import REST_LOST
+from pipelines.rows import KEY, Columns
 from pipelines.rows.keys import MAX_COPIES
 from pipelines.steps.dedup.clusters.keepers import EARLIER
 
@@ -35,8 +36,7 @@ class Content:
 class Example:
     """One row that was dropped or quarantined, and what it duplicates."""
 
-    record: dict[str, Any]
-    """Its ledger record: id, step, op, reason, value, threshold, other, detail, error, where."""
+    record: LedgerRecord
     content: Content | None
     """None where the row could not be read."""
     other: Content | None
@@ -59,12 +59,12 @@ class Ledger:
                 yield pq.read_table(source)
 
 
-def quarantined(ledger: Iterable[pa.Table], most: int) -> list[dict[str, Any]]:
+def quarantined(ledger: Iterable[pa.Table], most: int) -> list[LedgerRecord]:
     """Return the first quarantined records."""
-    found: list[dict[str, Any]] = []
+    found: list[LedgerRecord] = []
     for part in ledger:
         gone = part.filter(pc.equal(part["fate"], QUARANTINED))
-        found += gone.slice(0, most - len(found)).to_pylist()
+        found += _records(gone.slice(0, most - len(found)))
         if len(found) >= most:
             break
     return found
@@ -104,7 +104,7 @@ def pick(ledger: pa.Table) -> pa.Table:
 def examples(
     ledger: Iterable[pa.Table] | pa.Table,
     fetch: Callable[[list[int]], pa.Table],
-    columns: dict[str, str | None],
+    columns: Columns,
 ) -> list[Example]:
     """Return examples with their contents, read again from the input.
 
@@ -114,28 +114,32 @@ def examples(
         columns: names of the text, image and label columns.
     """
     parts = [ledger] if isinstance(ledger, pa.Table) else ledger
-    records = pick(pa.concat_tables([LEDGER_SCHEMA.empty_table(), *map(pick, parts)])).to_pylist()
-    others = pa.array(sorted({r["other"] for r in records if _is_here(r)}), pa.string())
+    records = _records(pick(pa.concat_tables([LEDGER_SCHEMA.empty_table(), *map(pick, parts)])))
+    others = pa.array(sorted({str(r.other) for r in records if _is_here(r)}), pa.string())
     key_of: dict[str, int] = {}
     for part in parts if len(others) else ():
         found = part.select(["id", "key"]).filter(pc.is_in(part["id"], others)).to_pydict()
         key_of |= dict(zip(found["id"], map(_original, found["key"]), strict=True))
-    readable = [_original(r["key"]) for r in records if r["step"] > 0]
+    readable = [_original(r.key) for r in records if r.step > 0]
     rows = fetch(sorted({*readable, *key_of.values()})) if readable or key_of else None
     contents = {} if rows is None else _contents(rows, columns)
     return [
         Example(
             r,
-            contents.get(_original(r["key"])),
-            contents.get(key_of.get(r["other"], -1)) if _is_here(r) else None,
+            contents.get(_original(r.key)),
+            contents.get(key_of.get(str(r.other), -1)) if _is_here(r) else None,
         )
         for r in records
     ]
 
 
-def _is_here(record: dict[str, Any]) -> bool:
+def _records(table: pa.Table) -> list[LedgerRecord]:
+    return [LedgerRecord(**row) for row in table.to_pylist()]
+
+
+def _is_here(record: LedgerRecord) -> bool:
     """Tell whether a record names another row of this run: one of an earlier run is not here."""
-    return bool(record["other"]) and EARLIER not in (record["detail"] or "")
+    return bool(record.other) and EARLIER not in (record.detail or "")
 
 
 def _original(key: int) -> int:
@@ -143,16 +147,19 @@ def _original(key: int) -> int:
     return key & ~MAX_COPIES
 
 
-def _contents(rows: pa.Table, columns: dict[str, str | None]) -> dict[int, Content]:
-    def values(role: str) -> list[Any]:
-        name = columns.get(role)
+def _contents(rows: pa.Table, columns: Columns) -> dict[int, Content]:
+    def values(name: str | None) -> list[Any]:
         if name is None or name not in rows.column_names:
             return [None] * len(rows)
         return list(rows[name].to_pylist())
 
     found = {}
     for key, text, image, label in zip(
-        rows["_key"].to_pylist(), values("text"), values("image"), values("label"), strict=True
+        rows[KEY].to_pylist(),
+        values(columns.text),
+        values(columns.image),
+        values(columns.label),
+        strict=True,
     ):
         data = image["bytes"] if isinstance(image, dict) else image
         found[key] = Content(text, data, None if label is None else str(label))

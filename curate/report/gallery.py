@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from curate.report.accounting import Cause
 from curate.report.examples import Content, Example
 from curate.report.excerpt import Passage, excerpt, side_by_side
 from curate.report.thumbnail import Thumbnail, thumbnail
+from pipelines.ledger.entries import LedgerRecord
 
 BUDGET = 900_000
 """Bytes of the page that examples may take; what does not fit is left out, and the page says so."""
@@ -64,7 +64,7 @@ def gallery(examples: Iterable[Example], causes: Sequence[Cause]) -> tuple[list[
     """
     of_cause: dict[tuple[int, str], list[Example]] = {}
     for example in examples:
-        key = (example.record["step"], example.record["reason"] or "")
+        key = (example.record.step, example.record.reason or "")
         of_cause.setdefault(key, []).append(example)
     groups = [Group(cause) for cause in causes if (cause.step, cause.reason) in of_cause]
     waiting = [of_cause[g.cause.step, g.cause.reason] for g in groups]
@@ -86,25 +86,25 @@ def make_card(example: Example) -> Card:
     """Return one example as the page shows it."""
     record, row, other = example.record, example.content, example.other
     passage, other_passage = _passages(row, other)
-    place = ", ".join(part for part in (record.get("file"), record.get("where")) if part)
+    place = ", ".join(part for part in (record.file, record.where) if part)
     beside = None
-    if record.get("other") is not None:
-        beside = _side(record["other"], other, other_passage)
+    if record.other is not None:
+        beside = _side(record.other, other, other_passage)
     return Card(
         evidence=evidence(record),
         place=place,
-        error=record.get("error") or "",
-        row=_side(record["id"], row, passage),
+        error=record.error or "",
+        row=_side(record.id, row, passage),
         other=beside,
         same=_same(row, other),
     )
 
 
-def evidence(record: dict[str, Any]) -> str:
+def evidence(record: LedgerRecord) -> str:
     """Return in words what a row was dropped on: the value against its bound, and the detail."""
-    value, threshold = _number(record.get("value")), _number(record.get("threshold"))
-    detail = record.get("detail") or ""
-    match record.get("reason"):
+    value, threshold = _number(record.value), _number(record.threshold)
+    detail = record.detail or ""
+    match record.reason:
         case "label_error" if value:
             return f"its label has probability {value}; {detail}"
         case "wrong_language" if value:
@@ -116,16 +116,16 @@ def evidence(record: dict[str, Any]) -> str:
     return "; ".join(part for part in (said, detail) if part)
 
 
-def _bounded(record: dict[str, Any], value: str, threshold: str) -> str:
-    if not value:
+def _bounded(record: LedgerRecord, value: str, threshold: str) -> str:
+    if not value or record.value is None:
         return ""
-    if record.get("other") is not None:
+    if record.other is not None:
         if value == "1" and threshold in ("", "1"):
             return "equal contents"
         return f"similarity {value}" + (f", a duplicate from {threshold} on" if threshold else "")
-    if not threshold:
+    if not threshold or record.threshold is None:
         return f"measured {value}"
-    side = "at least" if record["value"] < record["threshold"] else "at most"
+    side = "at least" if record.value < record.threshold else "at most"
     return f"measured {value}, wanted {side} {threshold}"
 
 

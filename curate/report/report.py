@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from curate.manifest import Manifest
 from curate.report.accounting import accounted, causes, outcome, percent
 from curate.report.charts import Figure, figure
 from curate.report.examples import Example
@@ -23,10 +23,10 @@ LONGEST = 1_000
 """Characters of any one value from the data or the recipe."""
 LONGEST_RECIPE = 200_000
 
-OPTIONAL = ("declared", "notes", "input", "recipe", "versions")
-"""Parts of a manifest that a report can do without."""
-OPTIONAL_OF_STEP = ("edited", "said")
 PROOF_START, PROOF_END = "<!-- proof -->", "<!-- end of proof -->"
+
+
+Histograms = Mapping[str, Mapping[int, int]]
 
 
 @dataclass(frozen=True)
@@ -46,40 +46,40 @@ class LabelBar:
 
 
 def render_report(
-    manifest: dict[str, Any], examples: Sequence[Example], proof: str | None = None
+    manifest: Manifest, source: str, examples: Sequence[Example], proof: str | None = None
 ) -> str:
     """Return the report of a run as one HTML page, below about 1.5 MB whatever the data holds.
 
     Args:
-        manifest: of the run, with the resolved recipe as `recipe_yaml`.
+        manifest: of the run.
+        source: the resolved recipe.
         examples: of rows that were dropped or quarantined.
         proof: an HTML fragment on what curation was worth; trusted, put in as it stands.
     """
-    rows, profile = manifest["rows"], manifest.get("profile") or {}
-    before, after = profile.get("before") or {}, profile.get("after") or {}
-    of_run = causes(manifest["steps"], rows["in"])
-    steps = [{**dict.fromkeys(OPTIONAL_OF_STEP), **step} for step in manifest["steps"]]
+    rows, before, after = manifest.rows, manifest.profile.before, manifest.profile.after
+    of_run = causes(manifest.steps, rows.entered)
     groups, left_out = gallery(examples, of_run)
-    labels, other_labels = label_bars(before.get("labels") or {}, after.get("labels") or {})
+    labels, other_labels = label_bars(before.labels, after.labels)
     page = _environment().get_template("report.html.j2")
     return page.render(
-        run={**dict.fromkeys(OPTIONAL), **manifest, "steps": steps},
+        run=manifest,
+        columns=vars(manifest.columns),
         rows=rows,
         outcome=_sentence(outcome(rows)),
         accounted=_sentence(accounted(rows)),
-        created=manifest["created"].replace("T", " ").replace("Z", " UTC"),
-        widest=max((s["in"] + (s.get("derived") or 0) for s in manifest["steps"]), default=0),
-        derives=any(step.get("derived") for step in manifest["steps"]),
-        edits=any(step.get("edited") for step in manifest["steps"]),
+        created=manifest.created.replace("T", " ").replace("Z", " UTC"),
+        widest=max((step.entered + step.derived for step in manifest.steps), default=0),
+        derives=any(step.derived for step in manifest.steps),
+        edits=any(step.edited for step in manifest.steps),
         causes=of_run,
-        figures=figures(before.get("histograms") or {}, after.get("histograms") or {}),
+        figures=figures(before.histograms, after.histograms),
         labels=labels,
         other_labels=other_labels,
         most_of_label=max((max(bar.before, bar.after) for bar in labels), default=0),
         groups=groups,
         left_out=left_out,
         most_rows=MOST_ROWS,
-        recipe=escape(visible(manifest.get("recipe_yaml") or "", LONGEST_RECIPE)),
+        recipe=escape(visible(source, LONGEST_RECIPE)),
         proof=proof_section(proof),
     )
 
@@ -105,7 +105,7 @@ def with_proof(report: str, proof: str) -> str:
     return f"{head}{proof_section(proof)}{tail}"
 
 
-def figures(before: dict[str, Any], after: dict[str, Any]) -> list[Figure]:
+def figures(before: Histograms, after: Histograms) -> list[Figure]:
     """Return a histogram of each measure there is."""
     names = sorted(before.keys() | after.keys())
     return [figure(visible(name), before.get(name) or {}, after.get(name) or {}) for name in names]

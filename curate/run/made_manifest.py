@@ -7,18 +7,22 @@ import hashlib
 import platform
 import re
 import time
+from collections import Counter
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
 
+from curate.manifest import BeforeAndAfter, InputFiles, Manifest, RecipeFile, StoredKeys, Tool
 from curate.recipe.recipe import Recipe
 from curate.report.accounting import causes
 from pipelines.exchange.shards import read_schema
-from pipelines.ledger.balance import balance
+from pipelines.ledger.counts import StepCounts
 from pipelines.output.stored_keys import KEYS_FORMAT, keys_folder, signing_options
+from pipelines.output.summary import LEDGER, OURS, OutputSummary, balanced, rows_by_split
+from pipelines.output.written import WrittenFile
 from pipelines.readers.read_plan import ReadPlan
 from pipelines.rows.hf_features import features_in
 from pipelines.steps.corpus import Corpus
+from pipelines.steps.step import Step
 
 DISTRIBUTION = "curate-proof"
 
@@ -37,10 +41,10 @@ def build_manifest(
     recipe: Recipe,
     source: str,
     plan: ReadPlan,
-    summary: dict[str, Any],
-    written: list[dict[str, Any]],
+    summary: OutputSummary,
+    written: tuple[WrittenFile, ...],
     about: About,
-) -> dict[str, Any]:
+) -> Manifest:
     """Return the manifest of a run whose files are written, after checking that it balances.
 
     Args:
@@ -51,40 +55,48 @@ def build_manifest(
         written: each file written, with rows and sha256.
         about: how it was run.
     """
-    rows, steps = balance(summary["steps"], recipe.steps, written)
-    dropped: dict[str, int] = {}
-    for cause in causes(steps, rows["in"]):
+    rows, steps = balanced(summary, written, [step.op for step in recipe.steps])
+    dropped = Counter[str]()
+    for cause in causes(steps, rows.entered):
         if cause.fate == "dropped":
-            dropped[cause.reason] = dropped.get(cause.reason, 0) + cause.rows
-    return {
-        "name": recipe.name,
-        "tool": {"name": "curate", "version": metadata.version(DISTRIBUTION)},
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "rows": rows,
-        "steps": steps,
-        "dropped_by_reason": dict(sorted(dropped.items())),
-        "shards": [w for w in written if not w["file"].startswith("_curate/")],
-        "ledger": [w for w in written if w["file"].startswith("_curate/ledger/")],
-        **_keys(recipe, written),
-        "columns": summary["columns"],
-        "features": features_in(read_schema(summary["schema"])),
-        "profile": {"before": summary["before"], "after": summary["after"]},
-        "notes": summary["notes"],
-        "declared": list(recipe.notes),
-        "external_data": _external_data(recipe),
-        "recipe": {"sha256": hashlib.sha256(source.encode()).hexdigest(), "file": "recipe.yaml"},
-        "input": {
-            "fingerprint": plan.fingerprint,
-            "files": len(plan.files),
-            "bytes": sum(file.size for file in plan.files),
-            "limit": plan.limit,
-        },
-        "seed": recipe.seed,
-        "runner": about.runner,
-        "workers": about.workers,
-        "versions": versions(),
-        "seconds": round(time.perf_counter() - about.started, 3),
-    }
+            dropped[cause.reason] += cause.rows
+    return Manifest(
+        name=recipe.name,
+        tool=Tool(name="curate", version=metadata.version(DISTRIBUTION)),
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        rows=rows,
+        steps=tuple(map(_in_words, steps, (None, *recipe.steps))),
+        dropped_by_reason=dict(sorted(dropped.items())),
+        shards=tuple(one for one in written if not one.file.startswith(OURS)),
+        ledger=tuple(one for one in written if one.file.startswith(LEDGER)),
+        keys=_keys(recipe, written) or None,
+        columns=summary.columns,
+        features=features_in(read_schema(summary.schema)),
+        profile=BeforeAndAfter(before=summary.before, after=summary.after),
+        notes=summary.notes,
+        declared=recipe.notes,
+        external_data=_external_data(recipe),
+        recipe=RecipeFile(sha256=hashlib.sha256(source.encode()).hexdigest(), file="recipe.yaml"),
+        input=InputFiles(
+            fingerprint=plan.fingerprint,
+            files=len(plan.files),
+            bytes=sum(file.size for file in plan.files),
+            limit=plan.limit,
+        ),
+        seed=recipe.seed,
+        runner=about.runner,
+        workers=about.workers,
+        versions=versions(),
+        seconds=round(time.perf_counter() - about.started, 3),
+        splits=rows_by_split(written),
+    )
+
+
+def _in_words(counts: StepCounts, step: Step | None) -> StepCounts:
+    """Let a step say what it measured about itself."""
+    if not isinstance(step, Corpus) or not counts.measured:
+        return counts
+    return counts.model_copy(update={"said": step.in_words(counts.measured)})
 
 
 def _external_data(recipe: Recipe) -> str:
@@ -93,16 +105,21 @@ def _external_data(recipe: Recipe) -> str:
     return "; ".join(dict.fromkeys(found)) or "none"
 
 
-def _keys(recipe: Recipe, written: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what dedup steps stored for later runs, and by which options; nothing if nothing."""
+def _keys(recipe: Recipe, written: tuple[WrittenFile, ...]) -> tuple[StoredKeys, ...]:
+    """Return what dedup steps stored for later runs, and by which options."""
     found = []
     for number, step in enumerate(recipe.steps, start=1):
         if recipe.write.keys and isinstance(step, Corpus) and step.stores:
-            mine = [w for w in written if w["file"].startswith(f"{keys_folder(number, step)}/")]
-            options = signing_options(recipe.steps[:number])
-            about = {"step": number, "op": step.op, "options": options, "format": KEYS_FORMAT}
-            found.append({**about, "files": mine})
-    return {"keys": found} if found else {}
+            folder = f"{keys_folder(number, step)}/"
+            keys = StoredKeys(
+                step=number,
+                op=step.op,
+                options=signing_options(recipe.steps[:number]),
+                format=KEYS_FORMAT,
+                files=tuple(one for one in written if one.file.startswith(folder)),
+            )
+            found.append(keys)
+    return tuple(found)
 
 
 def libraries() -> list[str]:

@@ -6,44 +6,38 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from curate.manifest import MANIFEST
 from pipelines import files
 from pipelines.errors import UserError
+from pipelines.output.summary import OURS
+from pipelines.output.written import WrittenFile
 from pipelines.rows.hf_features import state_json
 
-MANIFEST = "_curate/manifest.json"
 
-
-def write_dataset_files(
-    out: str, written: list[dict[str, Any]], features: dict[str, Any]
-) -> dict[str, int]:
+def write_dataset_files(out: str, written: Iterable[WrittenFile], features: dict[str, Any]) -> None:
     """Write `dataset_dict.json` and each split's `state.json` and `dataset_info.json`.
 
     Args:
         out: folder of the output.
-        written: the files written, each with `file`, `rows` and `sha256`.
+        written: the files written.
         features: Hugging Face features of the rows.
-
-    Returns:
-        Rows of each split.
     """
-    shards: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for entry in written:
-        split, _, name = entry["file"].partition("/")
-        if split != "_curate":
-            shards[split].append({**entry, "name": name})
+    shards: dict[str, list[WrittenFile]] = defaultdict(list)
+    for one in sorted(written, key=lambda one: one.file):
+        if not one.file.startswith(OURS):
+            shards[one.file.partition("/")[0]].append(one)
     for split, of_split in shards.items():
-        of_split.sort(key=lambda s: str(s["name"]))
         # Caches of `datasets` go by it: any other byte is another fingerprint.
-        content = "".join(s["sha256"] for s in of_split)
+        content = "".join(one.sha256 for one in of_split)
         fingerprint = hashlib.sha256(content.encode()).hexdigest()[:16]
-        state = state_json([s["name"] for s in of_split], split, fingerprint)
+        names = [one.file.partition("/")[2] for one in of_split]
+        state = state_json(names, split, fingerprint)
         write_json_file(f"{out}/{split}/state.json", state)
         write_json_file(f"{out}/{split}/dataset_info.json", {"features": features})
     write_json_file(f"{out}/dataset_dict.json", {"splits": sorted(shards)})
-    return {split: sum(s["rows"] for s in shards[split]) for split in sorted(shards)}
 
 
 def check_place(out: str, inputs: Sequence[str], overwrite: bool) -> None:

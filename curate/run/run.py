@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import RunFailed, TooManyQuarantined
+from curate.manifest import MANIFEST, Manifest
 from curate.recipe.recipe import Recipe, quarantine_budget, recipe_yaml
 from curate.report.accounting import causes, damage
 from curate.report.card import dataset_card
@@ -33,6 +34,7 @@ from pipelines.engine.spool import PLAN_FILE, SPOOL_BYTES, task_of
 from pipelines.errors import UserError
 from pipelines.ledger.balance import Unbalanced
 from pipelines.output.stored_keys import key_files
+from pipelines.output.summary import read_summary, read_written
 from pipelines.readers.read_plan import TASK_BYTES, ReadPlan, fetch, make_plan
 from pipelines.steps.corpus import earlier_list
 from pipelines.steps.dedup.against import Dedup
@@ -54,7 +56,7 @@ class RunResult:
     """Where a run's output is and what it did."""
 
     out: str
-    manifest: dict[str, Any]
+    manifest: Manifest
     report: str
 
 
@@ -118,6 +120,7 @@ def run_recipe(
         seed=recipe.seed,
         work=work,
         store_keys=recipe.write.keys,
+        format=recipe.write.format,
         earlier=tuple((number, len(keys)) for number, keys in earlier.items()),
         cache=shelf if cache else "",
         tasks=len(plan.tasks),
@@ -227,68 +230,68 @@ def _code_digest(steps: Iterable[Step]) -> str:
     return digest.hexdigest()
 
 
-def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: About) -> dict[str, Any]:
+def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: About) -> Manifest:
     """Check the balance, write all files around the shards; returns the manifest."""
     out = f"{work}/out"
     source = recipe_yaml(recipe)
-    summary = json.loads(files.read_bytes(f"{work}/summary.json"))
-    written = json.loads(files.read_bytes(f"{work}/written.json"))
-    if {task_of(number) for number in summary["shards"]} != set(range(len(plan.tasks))):
+    summary, written = read_summary(work), read_written(work)
+    if {task_of(number) for number in summary.shards} != set(range(len(plan.tasks))):
         raise Unbalanced(f"{len(plan.tasks)} tasks were planned, not all of them came to an end")
     manifest = build_manifest(recipe, source, plan, summary, written, about)
-    manifest["splits"] = write_dataset_files(out, written, manifest["features"])
-    lost = damaged(ledger_of(out, manifest)) if manifest["rows"]["quarantined"] else []
+    write_dataset_files(out, written, manifest.features)
+    lost = damaged(ledger_of(out, manifest)) if manifest.rows.quarantined else []
     if lost:
-        manifest |= {"damaged_files": lost, "declared": [damage(lost), *manifest["declared"]]}
+        declared = (damage(lost), *manifest.declared)
+        manifest = manifest.model_copy(update={"damaged_files": tuple(lost), "declared": declared})
     shown = examples(
         ledger_of(out, manifest),
         lambda keys: fetch(recipe.read, plan, keys),
-        manifest["columns"],
+        manifest.columns,
     )
     write_text(f"{out}/_curate/recipe.yaml", source)
-    report = render_report({**manifest, "recipe_yaml": source}, shown)
+    report = render_report(manifest, source, shown)
     write_text(f"{out}/_curate/report.html", report)
     write_text(f"{out}/README.md", dataset_card(manifest, source))
-    write_json_file(f"{out}/_curate/manifest.json", manifest)
+    write_json_file(f"{out}/{MANIFEST}", manifest.as_json())
     return manifest
 
 
-def _publish(recipe: Recipe, out: str, work: str, manifest: dict[str, Any]) -> RunResult:
+def _publish(recipe: Recipe, out: str, work: str, manifest: Manifest) -> RunResult:
     """Move the finished folder to its place, or beside it when the run must not be used."""
-    rows = manifest["rows"]
-    too_many = rows["quarantined"] > quarantine_budget(recipe, rows["in"])
-    place = f"{out}.rejected" if too_many or not manifest["shards"] else out
+    rows = manifest.rows
+    too_many = rows.quarantined > quarantine_budget(recipe, rows.entered)
+    place = f"{out}.rejected" if too_many or not manifest.shards else out
     place_output(f"{work}/out", place)
     files.remove_tree(work)
     if too_many:
         first = quarantined(ledger_of(place, manifest), CULPRITS)
-        culprits = [f"{r['file']}: {r['where']}: {r['error']}" for r in first]
+        culprits = [f"{r.file}: {r.where}: {r.error}" for r in first]
         raise TooManyQuarantined(
-            rows["quarantined"], rows["in"], recipe.max_quarantined, culprits, place
+            rows.quarantined, rows.entered, recipe.max_quarantined, culprits, place
         )
     if place != out:
         raise RunFailed(
-            f"no row is left of {rows['in']:,}{_most_frequent(place, manifest)}; "
+            f"no row is left of {rows.entered:,}{_most_frequent(place, manifest)}; "
             f"{place}/_curate/report.html shows what each step took out"
         )
     return RunResult(out, manifest, f"{out}/_curate/report.html")
 
 
-def _most_frequent(place: str, manifest: dict[str, Any]) -> str:
+def _most_frequent(place: str, manifest: Manifest) -> str:
     """Return what took out most rows, with an example where they could not be read."""
-    found = sorted(causes(manifest["steps"], manifest["rows"]["in"]), key=lambda c: -c.rows)
+    found = sorted(causes(manifest.steps, manifest.rows.entered), key=lambda c: -c.rows)
     if not found:
         return ""
     said = f": {found[0].rows:,} {found[0].reason} at step {found[0].step} ({found[0].op})"
     if found[0].fate == "quarantined":
         first = quarantined(ledger_of(place, manifest), 1)[0]
-        said += f", such as {first['file']}: {first['where']}: {first['error']}"
+        said += f", such as {first.file}: {first.where}: {first.error}"
     return said
 
 
-def ledger_of(out: str, manifest: dict[str, Any]) -> Ledger:
+def ledger_of(out: str, manifest: Manifest) -> Ledger:
     """Return the ledger of an output folder."""
-    return Ledger(out, tuple(entry["file"] for entry in manifest["ledger"]))
+    return Ledger(out, tuple(one.file for one in manifest.ledger))
 
 
 def _absolute(path: str) -> str:

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from curate.manifest import Manifest
 from curate.report.accounting import QUARANTINE_REASONS, damage
+from pipelines.ledger.counts import RowCounts, StepCounts
 
 REASONS = 4
 """Reasons printed for one step, the most frequent first; the report has all."""
 
 
-def print_run(manifest: Mapping[str, Any], console: Console) -> None:
-    """Print the table of steps and the totals of a run's manifest."""
-    console.print(step_table(manifest["steps"]))
-    for step in manifest["steps"]:
-        if step.get("said"):
-            console.print(f"{step['op']}: {step['said']}", highlight=False)
-    console.print(equation(manifest["rows"]), highlight=False)
-    if lost := manifest.get("damaged_files"):
+def print_run(manifest: Manifest, console: Console) -> None:
+    """Print the table of steps and the totals of a run."""
+    console.print(step_table(manifest.steps))
+    for step in manifest.steps:
+        if step.said:
+            console.print(f"{step.op}: {step.said}", highlight=False)
+    console.print(equation(manifest.rows), highlight=False)
+    if lost := manifest.damaged_files:
         console.print(f"warning: {damage(lost)}", style="bold red", highlight=False)
 
 
-def step_table(steps: list[dict[str, Any]]) -> Table:
+def step_table(steps: Sequence[StepCounts]) -> Table:
     """Return one line a step; fits 80 columns up to some hundred million rows."""
-    derives = any(step.get("derived") for step in steps)
+    derives = any(step.derived for step in steps)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("step", "op", "in", "kept", *(("derived",) if derives else ())):
         justify: Literal["left", "right"] = "left" if name == "op" else "right"
@@ -37,60 +39,40 @@ def step_table(steps: list[dict[str, Any]]) -> Table:
     table.add_column("seconds", justify="right", no_wrap=True)
     for step in steps:
         table.add_row(
-            str(step["step"]),
-            step["op"],
-            f"{step['in']:,}",
-            f"{step['kept']:,}",
-            *([f"{step['derived']:,}" if step.get("derived") else ""] if derives else []),
+            str(step.step),
+            step.op,
+            f"{step.entered:,}",
+            f"{step.kept:,}",
+            *([f"{step.derived:,}" if step.derived else ""] if derives else []),
             _gone(step),
-            f"{step['seconds']:,.1f}",
+            f"{step.seconds:,.1f}",
         )
     return table
 
 
-def print_clusters(steps: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Print how many clusters of duplicates each step found, and the largest."""
-    if not steps:
-        console.print("no step dropped a row for another one")
-    for step in steps:
-        console.print(
-            f"step {step['step']} ({step['op']}): {step['rows']:,} rows in {step['clusters']:,} "
-            f"clusters; lowest similarity to the kept row {step['lowest']:.4g}",
-            highlight=False,
-        )
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("kept row", overflow="fold")
-        table.add_column("rows", justify="right")
-        table.add_column("lowest similarity", justify="right")
-        for kept, rows, lowest in step["largest"]:
-            table.add_row(Text(kept), f"{rows:,}", f"{lowest:.4g}")
-        console.print(table)
-
-
-def equation(rows: Mapping[str, int]) -> str:
+def equation(rows: RowCounts) -> str:
     """Return `rows in = kept + dropped + quarantined` with the numbers of a run."""
     said = (
-        f"{rows['in']:,} rows in = {rows['kept']:,} kept + {rows['dropped']:,} dropped "
-        f"+ {rows['quarantined']:,} quarantined"
+        f"{rows.entered:,} rows in = {rows.kept:,} kept + {rows.dropped:,} dropped "
+        f"+ {rows.quarantined:,} quarantined"
     )
-    if rows.get("derived"):
-        said += f"\n{rows['derived']:,} rows derived from kept ones"
+    if rows.derived:
+        said += f"\n{rows.derived:,} rows derived from kept ones"
     return said
 
 
-def _gone(step: Mapping[str, Any]) -> Text:
+def _gone(step: StepCounts) -> Text:
     """Return what left at a step, one reason a line."""
-    edited = step.get("edited")
-    counts = {k: n for k, n in (step.get("reasons") or {}).items() if k not in QUARANTINE_REASONS}
+    counts = {k: n for k, n in step.reasons.items() if k not in QUARANTINE_REASONS}
     reasons = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     lines = [f"{count:,} {reason}" for reason, count in reasons[:REASONS]]
     if rest := sum(count for _, count in reasons[REASONS:]):
         lines.append(f"{rest:,} for {len(reasons) - REASONS} other reasons")
-    if not reasons and step["dropped"]:
-        lines.append(f"{step['dropped']:,} dropped")
-    if edited:
-        lines.append(f"{edited:,} edited")
+    if not reasons and step.dropped:
+        lines.append(f"{step.dropped:,} dropped")
+    if step.edited:
+        lines.append(f"{step.edited:,} edited")
     said = Text("\n".join(lines))
-    if step["quarantined"]:
-        said.append("\n" if lines else "").append(f"{step['quarantined']:,} quarantined", "red")
+    if step.quarantined:
+        said.append("\n" if lines else "").append(f"{step.quarantined:,} quarantined", "red")
     return said

@@ -71,6 +71,8 @@ class Job:
     """Whether dedup steps store keys for later runs."""
     earlier: tuple[tuple[int, int], ...] = ()
     """Number of a step and of the files of keys of earlier runs it is held against."""
+    format: str = "arrow"
+    """Name of the format of the files of rows."""
     cache: str = ""
     """Folder of the plan and the shards where other runs may use them; empty: they are in `work`.
     Then signatures are kept too."""
@@ -109,7 +111,7 @@ def rounds_of(job: Job) -> list[tuple[str, Round, int | None]]:
         if job.store_keys and segment.corpus is not None and segment.corpus[1].stores
     )
     finished = Finished(job.work, job.shelf, segments[-1].name, stored)
-    finish = finish_rounds(finished, job.shard_bytes)
+    finish = finish_rounds(finished, job.shard_bytes, job.format)
     return rounds + [(name, part, None) for name, part in zip(names, finish, strict=True)]
 
 
@@ -134,8 +136,15 @@ def _segment_round(job: Job, segment: Segment, earlier: Sequence[str]) -> Round:
             yield from _recall(job, segment, number)
             return
         books = Books(places_of(job.shelf, number, job.read))
-        run = SegmentRun(job.shelf, number, segment, job.seed, books)
-        run.keep_signed, run.store_keys = bool(job.cache), job.store_keys
+        run = SegmentRun(
+            job.shelf,
+            number,
+            segment,
+            job.seed,
+            books,
+            keep_signed=bool(job.cache),
+            store_keys=job.store_keys,
+        )
         state = load_state(job.shelf, number, segment.name)
         if state is not None:  # done by an earlier attempt or run: only sign again
             run.sign_again(state)
@@ -188,6 +197,8 @@ def build(pipeline: Any, job: Job) -> Any:
     """Add the graph of a job to a Beam pipeline; returns the last PCollection."""
     import apache_beam as beam
 
+    for one in job.steps:
+        one.check_files()
     element = tuple[str, bytes]
     start = pipeline | "start" >> beam.Create([job.tasks])
     post = beam.FlatMap(first_messages, job.earlier)

@@ -246,7 +246,7 @@ class SegmentRun:
         state.missing = [] if previous else [n for n in self.segment.named if n not in seen]
         state.changed = sorted(self.changed)
         state.tallies = list(self.books.tallies.values())
-        state.before, state.after = self.before.to_dict(), self.after.to_dict()
+        state.before, state.after = self.before.counts(), self.after.counts()
         if previous is not None:
             state.ledger, state.records = list(previous.ledger), previous.records
         if self.books.ledger:

@@ -11,19 +11,20 @@ file, so one that was given up but still writes does no harm.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import TypeAdapter
 
 from pipelines import files
 from pipelines.ledger.entries import LEDGER_SCHEMA, Tally
 from pipelines.maths.arrays import Keys
 from pipelines.rows import KEY, Columns, Rows
+from pipelines.rows.profile import ProfileCounts
 
 
 @dataclass
@@ -53,8 +54,13 @@ class State:
     records: int = 0
     """Rows of those files."""
     tallies: list[Tally] = field(default_factory=list)
-    before: dict[str, Any] = field(default_factory=dict)
-    after: dict[str, Any] = field(default_factory=dict)
+    before: ProfileCounts = field(default_factory=ProfileCounts)
+    """Of the rows that entered the first segment."""
+    after: ProfileCounts = field(default_factory=ProfileCounts)
+    """Of the rows that left the last."""
+
+
+_STATE = TypeAdapter(State)
 
 
 def path_of(work: str, number: int, name: str) -> str:
@@ -64,7 +70,7 @@ def path_of(work: str, number: int, name: str) -> str:
 
 def save_state(work: str, number: int, segment: str, state: State) -> None:
     """Write the state that marks a segment as done."""
-    data = json.dumps(asdict(state)).encode()
+    data = _STATE.dump_json(state)
     files.write_bytes_atomically(path_of(work, number, f"{segment}.json"), data)
 
 
@@ -73,10 +79,7 @@ def load_state(work: str, number: int, segment: str) -> State | None:
     path = path_of(work, number, f"{segment}.json")
     if not files.exists(path):
         return None
-    raw = json.loads(files.read_bytes(path))
-    raw["columns"] = Columns(**raw["columns"])
-    raw["tallies"] = [Tally(**tally) for tally in raw["tallies"]]
-    return State(**raw)
+    return _STATE.validate_json(files.read_bytes(path))
 
 
 def done_state(work: str, number: int, segment: str) -> State:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from pipelines.ledger.entries import Tally
-from pipelines.steps.corpus import Corpus
-from pipelines.steps.step import Step
-
-FATES = ("kept", "dropped", "quarantined", "derived")
+from pipelines.ledger.counts import RowCounts, StepCounts
+from pipelines.ledger.entries import FATES, Tally
 
 
 class Unbalanced(RuntimeError):
@@ -17,8 +13,8 @@ class Unbalanced(RuntimeError):
 
 
 def balance(
-    tallies: Sequence[dict[str, Any]], steps: Sequence[Step], written: Sequence[dict[str, Any]]
-) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    tallies: Sequence[Tally], ops: Sequence[str], shard_rows: int, fates: Mapping[str, int]
+) -> tuple[RowCounts, list[StepCounts]]:
     """Return the rows of the run and of each step, after checking that they add up.
 
     The figures come from different places: what enters and leaves a step is counted at its door,
@@ -27,58 +23,59 @@ def balance(
 
     Args:
         tallies: what each step did, summed over all shards.
-        steps: the steps of the recipe, in order.
-        written: each output file with its rows.
+        ops: of the steps of the recipe, in order.
+        shard_rows: rows in the shards of the output.
+        fates: records of the ledger by fate.
 
     Raises:
         Unbalanced: somewhere they do not add up.
     """
-    found = {tally["step"]: tally for tally in tallies}
-    names = ["read", *(step.op for step in steps)]
-    counts = [found.get(n, vars(Tally(n, op))) for n, op in enumerate(names)]
-    expected = counts[0]["entered"]
+    found = {tally.step: tally for tally in tallies}
+    counts = [found.get(n) or Tally(n, op) for n, op in enumerate(["read", *ops])]
+    expected = counts[0].entered
     for tally in counts:
-        where = f"step {tally['step']} ({tally['op']})"
-        if tally["entered"] != expected:
-            raise Unbalanced(
-                f"{where}: {expected} rows left the step before, {tally['entered']} came"
-            )
-        left = tally["kept"] + tally["dropped"] + tally["quarantined"]
-        if left != tally["entered"]:
-            raise Unbalanced(f"{where}: {tally['entered']} rows came, {left} are accounted for")
-        expected = tally["kept"] + tally["derived"]
+        where = f"step {tally.step} ({tally.op})"
+        if tally.entered != expected:
+            raise Unbalanced(f"{where}: {expected} rows left the step before, {tally.entered} came")
+        left = tally.kept + tally.dropped + tally.quarantined
+        if left != tally.entered:
+            raise Unbalanced(f"{where}: {tally.entered} rows came, {left} are accounted for")
+        expected = tally.kept + tally.derived
 
-    records = [w for w in written if w["file"].startswith("_curate/ledger/")]
-    shards = sum(w["rows"] for w in written if not w["file"].startswith("_curate/"))
-    if shards != expected:
-        raise Unbalanced(f"{expected} rows left the last step, {shards} are in the output files")
-    fates = {n: sum(w["fates"][n] for w in records) for n in (*FATES, "lost")}
-    rows = {"in": counts[0]["entered"], **{name: fates[name] for name in FATES}}
-    if rows["in"] != rows["kept"] + rows["dropped"] + rows["quarantined"]:
-        raise Unbalanced(f"{rows['in']} rows were read, the ledger has the fates {fates}")
-    if shards != rows["kept"] + rows["derived"]:
-        raise Unbalanced(f"{shards} rows are in the output files, the ledger has the fates {fates}")
-    out = sum(tally["dropped"] + tally["quarantined"] for tally in counts)
-    if out != rows["dropped"] + rows["quarantined"] + fates["lost"]:
-        raise Unbalanced(f"the steps took out {out} rows, the ledger has the fates {fates}")
-    derived = sum(tally["derived"] for tally in counts)
-    if derived != rows["derived"] + fates["lost"]:
-        raise Unbalanced(f"the steps derived {derived} rows, the ledger has the fates {fates}")
-    return rows, [_public(tally, step) for tally, step in zip(counts, [None, *steps], strict=True)]
+    if shard_rows != expected:
+        raise Unbalanced(
+            f"{expected} rows left the last step, {shard_rows} are in the output files"
+        )
+    rows = RowCounts(entered=counts[0].entered, **{name: fates[name] for name in FATES})
+    if rows.entered != rows.kept + rows.dropped + rows.quarantined:
+        raise Unbalanced(f"{rows.entered} rows were read, the ledger has the fates {dict(fates)}")
+    if shard_rows != rows.kept + rows.derived:
+        raise Unbalanced(
+            f"{shard_rows} rows are in the output files, the ledger has the fates {dict(fates)}"
+        )
+    out = sum(tally.dropped + tally.quarantined for tally in counts)
+    if out != rows.dropped + rows.quarantined + fates["lost"]:
+        raise Unbalanced(f"the steps took out {out} rows, the ledger has the fates {dict(fates)}")
+    derived = sum(tally.derived for tally in counts)
+    if derived != rows.derived + fates["lost"]:
+        raise Unbalanced(
+            f"the steps derived {derived} rows, the ledger has the fates {dict(fates)}"
+        )
+    return rows, [_counts_of(tally) for tally in counts]
 
 
-def _public(tally: dict[str, Any], step: Step | None) -> dict[str, Any]:
-    names = ("kept", "dropped", "quarantined", "derived", "edited")
-    public = {
-        "step": tally["step"],
-        "op": tally["op"],
-        "in": tally["entered"],
-        **{name: tally[name] for name in names},
-        "reasons": dict(sorted(tally["reasons"].items())),
-        "seconds": round(tally["seconds"], 3),
-        "shuffled": tally["shuffled"],
-    }
-    if isinstance(step, Corpus) and tally["measured"]:
-        public["measured"] = dict(sorted(tally["measured"].items()))
-        public["said"] = step.in_words(public["measured"])
-    return public
+def _counts_of(tally: Tally) -> StepCounts:
+    return StepCounts(
+        step=tally.step,
+        op=tally.op,
+        entered=tally.entered,
+        kept=tally.kept,
+        dropped=tally.dropped,
+        quarantined=tally.quarantined,
+        derived=tally.derived,
+        edited=tally.edited,
+        reasons=dict(sorted(tally.reasons.items())),
+        seconds=round(tally.seconds, 3),
+        shuffled=tally.shuffled,
+        measured=dict(sorted(tally.measured.items())) or None,
+    )

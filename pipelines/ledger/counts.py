@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from pipelines.options import Record, absent
 
 
-class Counted(BaseModel):
-    """A frozen value that is written as JSON; unknown fields are an error."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
-    )
-
-
-class RowCounts(Counted):
+class RowCounts(Record):
     """Rows of a run: `in` = kept + dropped + quarantined."""
 
     entered: int = Field(alias="in")
@@ -22,11 +16,11 @@ class RowCounts(Counted):
     dropped: int
     quarantined: int
     """Rows that could not be read or processed."""
-    derived: int
-    """Rows made from kept ones by augmentation; not among those of the input."""
+    derived: int = 0
+    """Rows that augmentation made from kept ones; not among those of the input."""
 
 
-class StepCounts(Counted):
+class StepCounts(Record):
     """What one step did to the rows that entered it."""
 
     step: int
@@ -37,24 +31,24 @@ class StepCounts(Counted):
     kept: int
     dropped: int
     quarantined: int
-    derived: int
+    derived: int = 0
     edited: int = 0
     """Rows that a corpus step changed."""
-    reasons: dict[str, int] = {}
+    reasons: dict[str, int] = Field(default_factory=dict)
     """Rows that were dropped or quarantined, by reason."""
-    seconds: float
+    seconds: float = 0.0
     """Wall time of the step, summed over all workers."""
-    shuffled: int
+    shuffled: int = 0
     """Bytes that the rounds of the step sent to each other."""
-    measured: dict[str, float] | None = None
+    measured: dict[str, float] | None = Field(default=None, exclude_if=absent)
     """Figures that the step found out about itself, such as its recall."""
-    said: str | None = None
+    said: str | None = Field(default=None, exclude_if=absent)
     """The same as a sentence."""
 
 
-class Note(Counted):
+class Note(Record):
     """Where a step had to compromise, and how often."""
 
     op: str
     note: str
-    count: int
+    count: int = Field(alias="count_sum")

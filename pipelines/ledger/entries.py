@@ -18,7 +18,7 @@ from pipelines.rows.verdicts import Verdicts
 UNREADABLE, RAISED = "unreadable", "raised"
 """The reasons of quarantined rows: could not be read, made a step raise."""
 
-KEPT, DROPPED, QUARANTINED, DERIVED = "kept", "dropped", "quarantined", "derived"
+FATES = KEPT, DROPPED, QUARANTINED, DERIVED = "kept", "dropped", "quarantined", "derived"
 
 LONGEST_ERROR = 1000
 """Characters of an error that are kept."""
@@ -43,6 +43,26 @@ LEDGER_SCHEMA = pa.schema(
 )
 """`step` counts from 1; 0 is reading. `value` was measured and `threshold` is what it was held
 against; `other` is the id of the row this one duplicates or was derived from."""
+
+
+@dataclass(frozen=True)
+class LedgerRecord:
+    """One line of the ledger."""
+
+    key: int
+    id: str
+    fate: str
+    step: int
+    op: str | None = None
+    reason: str | None = None
+    value: float | None = None
+    threshold: float | None = None
+    other: str | None = None
+    detail: str | None = None
+    file: str | None = None
+    where: str | None = None
+    error: str | None = None
+    split: str | None = None
 
 
 COUNTED = (
@@ -197,10 +217,7 @@ def survivors(rows: Rows) -> list[pa.Table]:
 def fates_of(ledger: pa.Table) -> dict[str, int]:
     """Return how many input rows met each fate; `lost` are derived rows that did not stay."""
     derived = copy_of(ledger["key"].to_numpy()) > 0
-    counts = {
-        fate: pc.equal(ledger["fate"], fate).to_numpy()
-        for fate in (KEPT, DROPPED, QUARANTINED, DERIVED)
-    }
+    counts = {fate: pc.equal(ledger["fate"], fate).to_numpy() for fate in FATES}
     found = {fate: int((is_fate & ~derived).sum()) for fate, is_fate in counts.items()}
     found[DERIVED] = int(counts[DERIVED].sum())
     return {**found, "lost": int((derived & ~counts[DERIVED]).sum())}

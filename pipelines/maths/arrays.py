@@ -10,34 +10,38 @@ import pyarrow as pa
 
 Mask = npt.NDArray[np.bool_]
 Int64 = npt.NDArray[np.int64]
+UInt32 = npt.NDArray[np.uint32]
 UInt64 = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
 """One row of float32 per vector."""
 Picture = npt.NDArray[np.uint8]
-"""Pixels, shape (height, width, 3)."""
+"""RGB pixels, shape (height, width, 3)."""
 Keys = npt.NDArray[np.int64]
 """Position keys of rows; `pipelines.rows.keys` says how they are made."""
 
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-_ODD = np.uint64(0xD6E8FEB86659FD93)
+GOLDEN = 0x9E3779B97F4A7C15
+"""2^64 divided by the golden ratio: steps of this size spread evenly over 64-bit integers."""
+ODD = 0xD6E8FEB86659FD93
+"""Odd, so that it has an inverse modulo 2^64; as it is 3 modulo 8, its powers repeat last."""
+HALF = np.uint64(32)
+"""Bits of half a 64-bit integer."""
+_GOLDEN, _ODD = np.uint64(GOLDEN), np.uint64(ODD)
 
 
 def mix(values: UInt64) -> UInt64:
     """Scramble 64-bit values so that all bits depend on all bits (a murmur-style finaliser)."""
-    mixed = (values ^ (values >> _HALF)) * _ODD
-    return cast("UInt64", mixed ^ (mixed >> _HALF))
+    mixed = (values ^ (values >> HALF)) * _ODD
+    return cast("UInt64", mixed ^ (mixed >> HALF))
 
 
 def hash_strings(strings: pa.Array) -> UInt64:
-    """Return one hash a string, shape (n,); a null hashes as an empty string."""
+    """Return one hash per string, shape (n,); a null hashes as an empty string."""
     raw, offsets = utf8_bytes(strings)
     padded = np.zeros(len(raw) + 16, dtype=np.uint8)
     padded[: len(raw)] = raw
-    return _hash_spans(padded, offsets[:-1], np.diff(offsets))
+    return hash_spans(padded, offsets[:-1], np.diff(offsets))
 
 
 def offsets_of(counts: npt.ArrayLike) -> Int64:
@@ -48,7 +52,7 @@ def offsets_of(counts: npt.ArrayLike) -> Int64:
     return offsets
 
 
-def utf8_bytes(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Int64]:
+def utf8_bytes(texts: pa.Array) -> tuple[Bytes, Int64]:
     """Return the UTF-8 bytes of a string array and its n + 1 offsets; nulls are empty."""
     if texts.null_count:
         texts = texts.fill_null("")
@@ -60,26 +64,23 @@ def utf8_bytes(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Int64]:
     return raw[offsets[0] : offsets[-1]], (offsets - offsets[0]).astype(np.int64)
 
 
-_HALF = np.uint64(32)
-
-
-def _hash_spans(lower: npt.NDArray[np.uint8], starts: Int64, lengths: Int64) -> UInt64:
-    """Hash byte spans eight bytes at a time; `lower` has 16 spare bytes at its end."""
+def hash_spans(raw: Bytes, starts: Int64, lengths: Int64) -> UInt64:
+    """Return one hash per span of bytes, eight bytes at a time; `raw` ends with 16 spare bytes."""
     hashes = lengths.astype(np.uint64) * _GOLDEN
-    hashes = mix(hashes ^ _eight_bytes(lower, starts, lengths))
+    hashes = mix(hashes ^ _eight_bytes(raw, starts, lengths))
     rest = np.flatnonzero(lengths > 8)
     done = 8
     while rest.size:
-        more = _eight_bytes(lower, starts[rest] + done, lengths[rest] - done)
+        more = _eight_bytes(raw, starts[rest] + done, lengths[rest] - done)
         hashes[rest] = mix((hashes[rest] * _GOLDEN) ^ more)
         done += 8
         rest = rest[lengths[rest] > done]
     return hashes
 
 
-def _eight_bytes(lower: npt.NDArray[np.uint8], starts: Int64, lengths: Int64) -> UInt64:
+def _eight_bytes(raw: Bytes, starts: Int64, lengths: Int64) -> UInt64:
     """Return up to eight bytes of each span as one little-endian integer."""
-    words = lower[: len(lower) // 8 * 8].view("<u8")
+    words = raw[: len(raw) // 8 * 8].view("<u8")
     at, shift = starts >> 3, ((starts & 7) << 3).astype(np.uint64)
     low = words[at] >> shift
     # Shifting by 64 is undefined, so the upper word moves in two steps.

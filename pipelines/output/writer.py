@@ -6,7 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +22,11 @@ from pipelines.exchange.shards import (
     read_table,
 )
 from pipelines.ledger.entries import LEDGER_SCHEMA, fates_of
+from pipelines.output.formats import FORMATS
 from pipelines.output.layout import KEY_ROWS, LEDGER_ROWS, OutputSchema, assign
-from pipelines.rows import Columns, whole
+from pipelines.output.orders import DataOrder, KeysOrder, LedgerOrder, Order
+from pipelines.output.written import WrittenFile
+from pipelines.rows import whole
 
 ROWS_A_BATCH = 1000
 """Rows a record batch of the output, as `datasets` writes them."""
@@ -58,40 +61,38 @@ class Finished:
     """Names of the segments whose corpus steps stored keys, and the output folder of each."""
 
 
-def write_file(finished: Finished, order: dict[str, Any]) -> dict[str, Any]:
+def write_file(finished: Finished, order: Order) -> WrittenFile:
     """Write one output file; returns its name, what is in it and its sha256."""
-    name, work = order["file"], finished.work
+    work = finished.work
     temporary = f"{work}/writing/{uuid.uuid4().hex}"
     with files.open_output(temporary) as raw:
         sink = _Hashed(raw)
-        write = {"data": _write_data, "ledger": _write_ledger, "keys": _write_keys}[order["kind"]]
-        about = write(finished, order, sink)
-    folder, _, _ = name.rpartition("/")
+        if isinstance(order, DataOrder):
+            rows, fates = _write_data(finished, order, sink), None
+        elif isinstance(order, LedgerOrder):
+            rows, fates = _write_ledger(finished, order, sink)
+        else:
+            rows, fates = _write_keys(finished, order, sink), None
+    folder, _, _ = order.file.rpartition("/")
     files.make_dirs(f"{work}/out/{folder}")
-    files.rename(temporary, f"{work}/out/{name}")
-    return {"file": name, **about, "sha256": sink.digest.hexdigest()}
+    files.rename(temporary, f"{work}/out/{order.file}")
+    return WrittenFile(file=order.file, rows=rows, sha256=sink.digest.hexdigest(), fates=fates)
 
 
-def _write_data(finished: Finished, order: dict[str, Any], sink: _Hashed) -> dict[str, Any]:
-    schema = read_schema(order["schema"])
-    classes = tuple(order["classes"]) if order["classes"] else None
-    output = OutputSchema(schema, Columns(**order["columns"]), classes)
-    rows = 0
-    with pa.ipc.new_stream(pa.PythonFile(sink, "w"), schema) as stream:
-        for batch in rebatch(_rows_of_file(finished, order, output)):
-            stream.write_batch(batch)
-            rows += len(batch)
-    return {"rows": rows}
+def _write_data(finished: Finished, order: DataOrder, sink: _Hashed) -> int:
+    output = OutputSchema(read_schema(order.schema), order.columns, order.classes)
+    batches = rebatch(_rows_of_file(finished, order, output))
+    return FORMATS[order.format](format=order.format).write(
+        batches, output.schema, cast("BinaryIO", sink)
+    )
 
 
-def _rows_of_file(
-    finished: Finished, order: dict[str, Any], output: OutputSchema
-) -> Iterator[pa.Table]:
-    for number, start, _, paths in order["pieces"]:
-        sizes = pa.concat_tables([read_table(path) for path in paths])
-        keys, file = assign(sizes, order["split"], start, order["room"])
-        mine = keys[file == order["index"]]
-        for rows in open_rows(finished.shelf, number, finished.segment, mine):
+def _rows_of_file(finished: Finished, order: DataOrder, output: OutputSchema) -> Iterator[pa.Table]:
+    for part in order.parts:
+        sizes = pa.concat_tables([read_table(path) for path in part.sizes])
+        keys, file = assign(sizes, order.split, part.start, order.room)
+        mine = keys[file == order.index]
+        for rows in open_rows(finished.shelf, part.shard, finished.segment, mine):
             yield output.conform(rows.table)
 
 
@@ -127,30 +128,38 @@ def _without_residue(values: pa.Array) -> pa.Array:
     return pa.StructArray.from_arrays(children, fields=list(values.type), mask=nulls)
 
 
-def _write_keys(finished: Finished, order: dict[str, Any], sink: _Hashed) -> dict[str, Any]:
+def _write_keys(finished: Finished, order: KeysOrder, sink: _Hashed) -> int:
     """Write one file of the keys that a dedup step stored."""
-    first, last = order["index"] * KEY_ROWS, (order["index"] + 1) * KEY_ROWS
+    first, last = order.index * KEY_ROWS, (order.index + 1) * KEY_ROWS
     parts = []
-    for number, start, _ in order["pieces"]:
-        for table in read_parts(done_state(finished.shelf, number, order["segment"]).stored):
-            parts.append(table.slice(max(0, first - start), max(0, last - max(start, first))))
+    for part in order.parts:
+        start = part.start
+        for table in read_parts(done_state(finished.shelf, part.shard, order.segment).stored):
+            parts.append(_between(table, start, first, last))
             start += len(table)
     table = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
     pq.write_table(table, pa.PythonFile(sink, "w"), compression="zstd")
-    return {"rows": len(table)}
+    return len(table)
 
 
-def _write_ledger(finished: Finished, order: dict[str, Any], sink: _Hashed) -> dict[str, Any]:
+def _write_ledger(
+    finished: Finished, order: LedgerOrder, sink: _Hashed
+) -> tuple[int, dict[str, int]]:
     """Write one ledger file; a row entered twice is a fault of ours and stops the run."""
     parts = [LEDGER_SCHEMA.empty_table()]
-    first, last = order["index"] * LEDGER_ROWS, (order["index"] + 1) * LEDGER_ROWS
-    for number, start, _ in order["pieces"]:
-        table = read_ledger(done_state(finished.shelf, number, finished.segment).ledger)
-        parts.append(table.slice(max(0, first - start), max(0, last - max(start, first))))
+    first, last = order.index * LEDGER_ROWS, (order.index + 1) * LEDGER_ROWS
+    for part in order.parts:
+        table = read_ledger(done_state(finished.shelf, part.shard, finished.segment).ledger)
+        parts.append(_between(table, part.start, first, last))
     table = pa.concat_tables(parts).combine_chunks()
     keys = table["key"].to_numpy()
     wrong = np.flatnonzero(np.diff(keys) <= 0)
     if wrong.size:
         raise RuntimeError(f"the ledger has two records of row {table['id'][int(wrong[0])]}")
     pq.write_table(table, pa.PythonFile(sink, "w"), compression="zstd")
-    return {"rows": len(table), "fates": fates_of(table)}
+    return len(table), fates_of(table)
+
+
+def _between(table: pa.Table, start: int, first: int, last: int) -> pa.Table:
+    """Return the rows of a table that are number `first` to `last`; its first is number `start`."""
+    return table.slice(max(0, first - start), max(0, last - max(start, first)))

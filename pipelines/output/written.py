@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from pipelines.ledger.counts import Counted
+from pydantic import Field
+
+from pipelines.options import Record, absent
 
 
-class WrittenFile(Counted):
+class WrittenFile(Record):
     """One file of the output."""
 
     file: str
     """Its path within the output."""
     rows: int
     sha256: str
-    fates: dict[str, int] | None = None
+    fates: dict[str, int] | None = Field(default=None, exclude_if=absent)
     """Of a file of the ledger: records by fate."""

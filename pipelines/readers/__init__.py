@@ -1,11 +1,12 @@
-"""Readers: the `read` section of a recipe, one model a format."""
+"""Readers: the `read` section of a recipe, one model per format; packages may bring their own."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field
 
 from pipelines import files
 from pipelines.errors import UserError
+from pipelines.options import registered
 from pipelines.readers.formats.arrow import Arrow
 from pipelines.readers.formats.delimited import Csv
 from pipelines.readers.formats.huggingface import HuggingFace
@@ -15,16 +16,19 @@ from pipelines.readers.formats.parquet import Parquet
 from pipelines.readers.formats.text_files import Text
 from pipelines.readers.source import Source
 
-Read = Annotated[
-    Jsonl | Csv | Parquet | Arrow | Text | Images | HuggingFace, Field(discriminator="format")
-]
-"""The `read` section of a recipe; `format` says which of the models it is."""
+GROUP = "curate.readers"
+"""Entry-point group of formats that other packages bring."""
 
-READERS: dict[str, type[Source]] = {
-    str(kind.model_fields["format"].default): kind
-    for kind in (Jsonl, Csv, Parquet, Arrow, Images, Text, HuggingFace)
-}
+BUILT_IN: tuple[type[Source], ...] = (Jsonl, Csv, Parquet, Arrow, Images, Text, HuggingFace)
+
+READERS: dict[str, type[Source]] = registered(Source, "format", BUILT_IN, GROUP)
 """Readers by the name of their format."""
+
+if TYPE_CHECKING:
+    Read = Source
+else:
+    Read: Any = Annotated[Union[tuple(READERS.values())], Field(discriminator="format")]  # noqa: UP007
+    """The `read` section of a recipe; `format` says which of the models it is."""
 
 
 def guess_format(path: str) -> str:

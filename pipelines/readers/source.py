@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -64,6 +65,7 @@ class Source(Options):
         """Return about how many bytes the file holds once read."""
         return file.size
 
+    @abstractmethod
     def read(
         self, piece: Piece, *, required: Sequence[str] = (), size: ChunkSize = CHUNK_SIZE
     ) -> Iterator[Chunk]:
@@ -71,7 +73,6 @@ class Source(Options):
 
         Records without a usable value in one of the `required` roles are bad.
         """
-        raise NotImplementedError
 
     def read_pieces(
         self, pieces: Sequence[Piece], required: Sequence[str], size: ChunkSize

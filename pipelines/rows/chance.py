@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import xxhash
+
+from pipelines.maths.arrays import Floats, UInt64
 
 
 @dataclass(frozen=True)
 class Chance:
-    """Randomness as a parameter: a function of (recipe seed, step index, row id) alone."""
+    """Random numbers that depend on the recipe's seed, the number of the step and the row id alone.
+
+    So they are the same however the corpus is cut, and whatever other rows there are.
+    """
 
     seed: int
     step: int
@@ -20,14 +24,14 @@ class Chance:
     def _salt(self) -> int:
         return xxhash.xxh3_64_intdigest(f"{self.seed}:{self.step}".encode())
 
-    def hashes(self, ids: pa.Array) -> npt.NDArray[np.uint64]:
-        """Return one uniform 64-bit integer a row id, shape (rows,)."""
+    def hashes(self, ids: pa.Array) -> UInt64:
+        """Return one uniform 64-bit integer per row id, shape (rows,)."""
         salt, digest = self._salt(), xxhash.xxh3_64_intdigest
         names = ids.cast(pa.binary()).to_pylist()
         return np.fromiter((digest(name, salt) for name in names), np.uint64, len(names))
 
-    def uniform(self, ids: pa.Array) -> npt.NDArray[np.float64]:
-        """Return one number in [0, 1) a row id, shape (rows,)."""
+    def uniform(self, ids: pa.Array) -> Floats:
+        """Return one number in [0, 1) per row id, shape (rows,)."""
         return (self.hashes(ids) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def generator(self, row_id: str) -> np.random.Generator:

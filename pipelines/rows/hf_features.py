@@ -31,8 +31,9 @@ IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 def plain_type(kind: pa.DataType) -> pa.DataType:
     """Return the type in which values of a column are worked on and stored.
 
-    The same values without dictionaries, run lengths, views, maps and extensions, which `datasets`
-    or the Arrow file format cannot hold, and without names and nullability of list items.
+    It holds the same values, but without dictionaries, run lengths, views, maps and extensions,
+    which `datasets` or the Arrow file format cannot hold, and without names and nullability of list
+    items.
     """
     if isinstance(kind, pa.BaseExtensionType):
         return plain_type(kind.storage_type)
@@ -65,7 +66,7 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def plain(table: pa.Table) -> pa.Table:
-    """Return a table whose columns have their plain types, with no metadata but features."""
+    """Return a table whose columns have their plain types; of its metadata, only features stay."""
     features = (table.schema.metadata or {}).get(b"huggingface")
     table = table.replace_schema_metadata(features and {"huggingface": features})
     for at, field in enumerate(table.schema):
@@ -117,7 +118,7 @@ def features_of(
 
 
 def class_names(schema: pa.Schema, column: str | None) -> list[str] | None:
-    """Return the class names the input gave for a column, None where it gave none."""
+    """Return the class names that the input gave for a column, None where it gave none."""
     feature = features_in(schema).get(column or "", {})
     return feature.get("names") if feature.get("_type") == "ClassLabel" else None
 
@@ -151,7 +152,7 @@ def features_in(schema: pa.Schema) -> dict[str, Feature]:
 
 
 def _fits(feature: Any, kind: pa.DataType) -> bool:
-    """Tell whether a column of some type can have a feature that came with the input."""
+    """Tell whether a feature that came with the input fits a column of some type."""
     if isinstance(feature, list):
         return pa.types.is_list(kind) and len(feature) == 1 and _fits(feature[0], kind.value_type)
     if not isinstance(feature, dict):

@@ -1,20 +1,21 @@
-"""Position keys: one 64-bit integer a row, fixed by where the row stands in the input.
+"""Position keys: one 64-bit integer per row, fixed by where the row stands in the input.
 
-A key orders rows as the input does and does not depend on how files were split, so every
-runner, worker count and batch size sees the same keys::
+Keys order rows as the input does and do not depend on how files were split, so they are the same
+for every runner, number of workers and batch size::
 
     | file: 20 bits | position in the file: 36 bits | copy: 7 bits |   (the sign bit stays 0)
 
-The position is the byte offset of a line (uncompressed) for line formats and the row number for
-tables; a folder of files is one virtual table with a row a file. `copy` is 0 for input rows and
-counts the rows that augmentation derives from them.
+The position is the byte offset of a line (uncompressed) in line formats and the row number in
+tables; a folder of files is one virtual table with one row per file. `copy` is 0 for input rows and
+counts the rows that augmentation derives from them. Rows of earlier runs have negative keys, see
+`pipelines.exchange.earlier`.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import UserError
-from pipelines.maths.arrays import Keys
+from pipelines.maths.arrays import Keys, Mask
 
 COPY_BITS = 7
 POSITION_BITS = 36
@@ -46,6 +47,15 @@ def file_of(keys: Keys) -> Keys:
 def position_of(keys: Keys) -> Keys:
     """Return the byte offset or row number of each key within its file."""
     return (keys >> COPY_BITS) & (MAX_POSITION - 1)
+
+
+def of_earlier_run(numbers: npt.ArrayLike) -> Mask:
+    """Tell which keys, or which homes, belong to rows of an earlier run: the negative ones.
+
+    Of such rows only what was stored for comparison is known. They are never dropped, and of
+    duplicates they are always the ones kept.
+    """
+    return np.asarray(np.less(numbers, 0))
 
 
 def copy_of(keys: Keys) -> Keys:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
+from pipelines.options import Record
 from pipelines.rows.rows import Rows
 from pipelines.rows.schema import convert, is_image, is_text
 
@@ -17,12 +18,23 @@ MOST_LABELS = 10_000
 """Above this many distinct labels they are not counted: it is no column of classes."""
 
 
-class Profile:
-    """Histograms of text length (characters), image size (bytes) and labels.
+class ProfileCounts(Record):
+    """A profile as the manifest holds it, sorted.
 
     Bin `i` of a histogram counts values in [2^(i/2), 2^((i+1)/2)); bin -1 counts zeros. Labels go
     by the text they would be stored as; rows without one are not counted among them.
     """
+
+    rows: int = 0
+    histograms: dict[str, dict[int, int]] = Field(default_factory=dict)
+    """By what is measured, `characters` or `image bytes`: values in each bin."""
+    labels: dict[str, int] = Field(default_factory=dict)
+    """Rows of each label; empty where there are too many labels."""
+    many_labels: bool = False
+
+
+class Profile:
+    """Histograms of text length (characters), image size (bytes) and labels, as they accrue."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -65,25 +77,23 @@ class Profile:
         histogram = self.histograms.setdefault(name, Counter())
         histogram.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
 
-    def merge(self, other: dict[str, Any]) -> None:
-        """Add a profile written by `to_dict`."""
-        self.rows += other["rows"]
-        for name, counts in other["histograms"].items():
-            histogram = self.histograms.setdefault(name, Counter())
-            histogram.update({int(b): n for b, n in counts.items()})
-        self._merge_labels(other["labels"], many=other["many_labels"])
+    def merge(self, other: ProfileCounts) -> None:
+        """Add the profile of other rows."""
+        self.rows += other.rows
+        for name, counts in other.histograms.items():
+            self.histograms.setdefault(name, Counter()).update(counts)
+        self._merge_labels(other.labels, many=other.many_labels)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, sorted, for JSON."""
-        return {
-            "rows": self.rows,
-            "histograms": {
-                name: {str(b): counts[b] for b in sorted(counts)}
-                for name, counts in sorted(self.histograms.items())
+    def counts(self) -> ProfileCounts:
+        """Return what was counted so far."""
+        return ProfileCounts(
+            rows=self.rows,
+            histograms={
+                name: dict(sorted(bins.items())) for name, bins in sorted(self.histograms.items())
             },
-            "labels": dict(sorted(self.labels.items())),
-            "many_labels": self.many_labels,
-        }
+            labels=dict(sorted(self.labels.items())),
+            many_labels=self.many_labels,
+        )
 
 
 def may_be_class(kind: pa.DataType) -> bool:

@@ -1,18 +1,17 @@
-"""A batch of rows and what is computed from it once: the unit every row step works on."""
+"""A batch of rows with what is computed from it once: what every row step works on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.errors import UserError
-from pipelines.maths.arrays import Keys, Mask
+from pipelines.maths.arrays import Floats, Keys, Mask
+from pipelines.rows.keys import of_earlier_run
 
 View = TypeVar("View")
 
@@ -40,12 +39,11 @@ class Columns:
     id: str | None = None
 
 
-def merged_columns(found: Iterable[dict[str, Any] | Columns]) -> Columns:
+def merged_columns(found: Iterable[Columns]) -> Columns:
     """Return the roles that some batch or shard has a column for."""
     merged: dict[str, str] = {}
     for columns in found:
-        roles = columns if isinstance(columns, dict) else vars(columns)
-        merged |= {role: name for role, name in roles.items() if name is not None}
+        merged |= {role: name for role, name in vars(columns).items() if name is not None}
     return Columns(**merged)
 
 
@@ -58,8 +56,8 @@ class Rows:
     """Rows as one Arrow table with lazily derived, shared views.
 
     `table` holds the user's columns, `_key` and `_id`. Never change it in place: `replace` and
-    `filter` return new rows. A view (tokens, decoded pixels, ...) is computed once by `view` and
-    shared by all steps that ask for it until the column it came from changes.
+    `filter` return new rows. A view (tokens, decoded pixels, ...) is computed once, by `view`, and
+    shared by all steps that ask for it, until a column changes.
     """
 
     table: pa.Table
@@ -77,8 +75,8 @@ class Rows:
 
     @property
     def are_earlier(self) -> bool:
-        """Whether these are rows of an earlier run, of which only some keys are known."""
-        return bool((self.keys < 0).any())
+        """Whether these are rows of an earlier run, of which only stored columns are known."""
+        return bool(of_earlier_run(self.keys).any())
 
     @property
     def ids(self) -> pa.Array:
@@ -115,7 +113,7 @@ class Rows:
 
     @property
     def image_bytes(self) -> pa.Array:
-        """The encoded image of each row as a binary array, out of `binary` or `{bytes, path}`."""
+        """The encoded image of each row as a binary array, from `binary` or `{bytes, path}`."""
         images = self.column(self.columns.image, "image")
         if pa.types.is_struct(images.type):
             images = pc.struct_field(images, "bytes")
@@ -135,7 +133,7 @@ class Rows:
         return Rows(self.table.append_column(name, values), self.columns)
 
     def filter(self, keep: Mask) -> Rows:
-        """Return the rows where `keep` holds; views stay where they know how to filter."""
+        """Return the rows where `keep` holds, with those views that have a `filter` too."""
         if keep.all():
             return self
         views: dict[str, object] = {}
@@ -150,15 +148,13 @@ class Rows:
         return Rows(self.table.slice(start, length), self.columns)
 
 
-def as_numbers(values: pa.Array) -> npt.NDArray[np.float64] | None:
+def as_numbers(values: pa.Array) -> Floats | None:
     """Return a column of numbers as float64, NaN for null; None where it holds something else."""
     kind = values.type
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     if not (numeric or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
         return None
-    numbers: npt.NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy(
-        zero_copy_only=False
-    )
+    numbers: Floats = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return numbers
 
 

@@ -1,9 +1,9 @@
-"""Arrow types of data that has none: one type a column, whatever the cut into chunks.
+"""Arrow types of data that has none: one type per column, however the data was cut into chunks.
 
-A chunk of JSON lines shows some of a column's values; `merge_types` says what the column is once
-all chunks are seen, and it is the same type, with the same values, as one look at all of them
-gives: null gives way to anything, integers to doubles, structs are joined by field, and where two
-types have nothing in common the column becomes a string (strings as they are, the rest as JSON).
+A chunk of JSON lines shows only some of the values of a column. `merge_types` says what the column
+is once all chunks are seen: the same type, with the same values, as if all were looked at together.
+Null gives way to anything and integers to doubles, structs are joined by field, and where two types
+have nothing in common the column becomes a string (strings as they are, the rest as JSON).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from pipelines.rows.rows import ID, KEY
 
 _OURS = {KEY: 1, ID: 2}
 _LARGEST = 1 << 63
-"""Integers below this may have become doubles, beside others in a column of numbers."""
+"""Integers below this may have become doubles, in a column that holds doubles too."""
 
 
 def as_text(value: Any) -> str | None:
     """Return a string as it is and anything else as canonical JSON.
 
-    Canonical, because a value may have passed through an Arrow type first: keys are sorted, nulls
-    in objects are left out, and a whole number is written without a point.
+    Since a value may have passed through an Arrow type first, keys are sorted, nulls in objects are
+    left out, and a whole number is written without a point.
     """
     if value is None or isinstance(value, str):
         return value
@@ -52,7 +52,7 @@ def _plain(value: Any) -> Any:
 
 
 def column_of(values: list[Any]) -> pa.Array:
-    """Return parsed JSON values as one array: no guesses about dates, text where types clash."""
+    """Return parsed JSON values as one array: dates are not guessed, clashing types become text."""
     try:
         array = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
@@ -151,9 +151,9 @@ def _is_list(t: pa.DataType) -> bool:
 
 
 def merge_schemas(schemas: Iterable[pa.Schema]) -> pa.Schema:
-    """Return the schema all tables fit, columns in order of first appearance, ours last.
+    """Return the schema that all tables fit, columns in order of first appearance, ours last.
 
-    Metadata (HF features among it) and the fields' own are those of the first schema to have them.
+    Metadata (such as HF features), of the schema and of fields, is that of the first to have it.
     """
     fields: dict[str, pa.Field] = {}
     metadata: dict[bytes, bytes] = {}

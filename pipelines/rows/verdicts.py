@@ -9,22 +9,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.errors import UserError
-from pipelines.maths.arrays import Mask
+from pipelines.maths.arrays import Floats, Mask
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """One verdict a row: `code` 0 keeps it, `code` i drops it for `reasons[i - 1]`.
+    """One verdict per row: `code` 0 keeps it, `code` i drops it for `reasons[i - 1]`.
 
-    `value` is what was measured and `threshold` what it was held against (NaN where there is
+    `value` is what was measured and `threshold` what it was compared with (NaN where there is
     none); `detail` says more in words (null where there is nothing to say).
     """
 
     code: npt.NDArray[np.int16]
     reasons: tuple[str, ...]
-    value: npt.NDArray[np.float64]
-    threshold: npt.NDArray[np.float64]
+    value: Floats
+    threshold: Floats
     detail: pa.Array | None = None
 
     @property
@@ -42,7 +41,7 @@ def within(
     above: str,
     detail: pa.Array | None = None,
 ) -> Verdicts:
-    """Judge a measured `value` a row by inclusive bounds; None is no bound."""
+    """Judge one measured `value` per row by inclusive bounds; None is no bound."""
     measured = np.asarray(value, dtype=np.float64)
     code = np.zeros(len(measured), dtype=np.int16)
     threshold = np.full(len(measured), np.nan)
@@ -71,5 +70,5 @@ def first_of(verdicts: Iterable[Verdicts]) -> Verdicts:
             np.where(wins, verdict.threshold, merged.threshold),
         )
     if merged is None:
-        raise UserError("first_of needs at least one verdict")
+        raise ValueError("first_of needs at least one verdict")
     return merged

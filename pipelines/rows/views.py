@@ -12,17 +12,17 @@ from pipelines.rows.rows import Rows
 
 
 def tokens_of(rows: Rows) -> Tokens:
-    """Return the tokens of the text column, computed once a batch."""
+    """Return the tokens of the text column, computed once per batch."""
     return rows.view("tokens", lambda r: tokenize(r.text))
 
 
 def shingles_of(rows: Rows, size: int) -> Tokens:
-    """Return the hashes of the windows of `size` words of each text, computed once a batch."""
+    """Return the hashes of the windows of `size` words of each text, computed once per batch."""
     return rows.view(f"shingles:{size}", lambda r: shingles(tokens_of(r), size))
 
 
 def character_shingles_of(rows: Rows, size: int) -> Tokens:
-    """Return the hashes of the windows of `size` characters of each text, once a batch."""
+    """Return the hashes of the windows of `size` characters of each text, once per batch."""
     return rows.view(
         f"character_shingles:{size}", lambda r: shingles(character_tokens(r.text), size)
     )
@@ -32,7 +32,7 @@ def pixels(rows: Rows) -> Pixels:
     """Return the decoded pictures of the rows, shared by all steps that ask.
 
     Raises:
-        UserError: a picture cannot be decoded; the engine finds out which and quarantines it.
+        ValueError: a picture cannot be decoded; the engine finds out which and quarantines it.
     """
     return rows.view("pixels", _decode_rows)
 

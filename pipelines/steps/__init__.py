@@ -1,14 +1,14 @@
 """Operators: the union of all steps is the registry.
 
-A new operator of this project is added to BUILT_IN. A package of somebody else brings its own by an
-entry point of the group `curate.steps`, one a step, that names the class.
+A new operator of this project is added to BUILT_IN. A package of somebody else brings its own: one
+entry point per step, in the group `curate.steps`, names the class.
 """
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field
 
+from pipelines.options import registered
 from pipelines.steps.augment.augment_image import AugmentImage
 from pipelines.steps.augment.augment_text import AugmentText
 from pipelines.steps.dedup.exact_dedup import ExactDedup
@@ -65,25 +65,7 @@ BUILT_IN: tuple[type[Step], ...] = (
 )
 
 
-def _registered() -> dict[str, type[Step]]:
-    """Return all operators by name: ours, then those of installed packages.
-
-    Raises:
-        TypeError: an entry point names something that is no step, or a name that is taken.
-    """
-    found = {str(step.model_fields["op"].default): step for step in BUILT_IN}
-    for point in entry_points(group=GROUP):
-        step = point.load()
-        if not (isinstance(step, type) and issubclass(step, Step)):
-            raise TypeError(f"entry point {point.name} of {GROUP}: {point.value} is no Step")
-        op = str(step.model_fields["op"].default)
-        if op in found:
-            raise TypeError(f"entry point {point.name} of {GROUP}: the op {op!r} is taken")
-        found[op] = step
-    return found
-
-
-STEPS: dict[str, type[Step]] = _registered()
+STEPS: dict[str, type[Step]] = registered(Step, "op", BUILT_IN, GROUP)
 """Every operator by name."""
 
 if TYPE_CHECKING:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,9 +18,10 @@ from pipelines import files
 from pipelines.exchange.earlier import open_earlier
 from pipelines.exchange.mail import Message, Round, home, message, scatter
 from pipelines.exchange.shards import open_rows
-from pipelines.maths.arrays import Keys
+from pipelines.maths.arrays import Int64, Keys, UInt64
 from pipelines.rows import KEY, Rows
 from pipelines.rows.chance import Chance
+from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.step import Step
 
 VERDICT = "verdict"
@@ -28,9 +31,9 @@ EDIT = "edit"
 """Kind of the messages that say how to change rows that are kept; the first column is `_key`."""
 
 MOST_PARTITIONS = 512
-"""Places where hashes of a corpus meet, at most."""
+"""Most places where the hashes of a corpus meet."""
 FEWEST_PARTITIONS = 16
-"""Places where what is known of pairs meets, at least."""
+"""Fewest places where pairs, and the rows of clusters, meet."""
 
 WHOLE = "whole corpus"
 """Address where everything meets: only for what stays small, such as edges and samples."""
@@ -47,42 +50,53 @@ VERDICT_SCHEMA = pa.schema(
 )
 
 
+def combine_address(what: str, number: int, shards: int) -> str:
+    """Return where what shard `number` posts is combined with that of others on the way to WHOLE.
+
+    This makes a tree of two levels: about sqrt(shards) addresses combine the messages of about
+    sqrt(shards) shards each, so that neither they nor WHOLE get too many. The number of addresses
+    is odd because the numbers of working shards are multiples of a power of two: by an even number
+    they would share few addresses.
+    """
+    return f"{what}:{number % (isqrt(shards) | 1)}"
+
+
 def earlier_list(work: str, step: int) -> str:
-    """Return the path of the list of the files of keys that step number `step` is held against."""
+    """Return the path of the list of key files that step number `step` compares the rows with."""
     return f"{work}/earlier-{step}.json"
 
 
 @dataclass(frozen=True)
 class Site:
-    """What a corpus step may look at from a round: the shards' rows and its own randomness."""
+    """What a corpus step may use in a round: the rows of all shards and its own randomness."""
 
     work: str
     segment: str
     chance: Chance
     shards: int = 1
-    """About how many working shards there are: what the number of partitions goes by."""
+    """About how many working shards there are; decides the number of partitions."""
     shelf: str = ""
     """Folder of the working shards, where that is not `work`."""
 
     @property
     def partitions(self) -> int:
-        """Return over how many places pairs and rows of clusters are spread."""
+        """Number of places over which pairs and the rows of clusters are spread."""
         return max(FEWEST_PARTITIONS, self.shards // 8)
 
     def rows(self, number: int, keys: Keys | None = None) -> Iterator[Rows]:
         """Yield the rows of working shard `number` in batches, or only those with `keys`.
 
-        A negative number is a file of keys of an earlier run.
+        The number of an earlier run's home stands for one of its key files.
         """
-        if number < 0:
+        if of_earlier_run(number):
             paths = json.loads(files.read_bytes(earlier_list(self.work, self.chance.step)))
             return open_earlier(paths, number, keys)
         return open_rows(self.shelf or self.work, number, self.segment, keys)
 
     def store(self, name: str, **arrays: npt.NDArray[Any]) -> str:
-        """Write arrays that every shard needs to one file; returns its path.
+        """Write arrays that every shard needs to one file and return its path.
 
-        Large things that all shards read go through files, not through the shuffle.
+        What is large and read by all shards goes through files, not through the shuffle.
         """
         sink = io.BytesIO()
         np.savez(sink, allow_pickle=False, **arrays)
@@ -99,36 +113,42 @@ class Site:
 class Corpus(Step):
     """Drops or changes rows after looking at all of them.
 
-    `sign` runs on each batch where its views are warm; `send` posts the signatures of a shard;
+    `sign` runs on each batch while its views are in memory; `send` posts the signatures of a shard;
     each round of `rounds` turns mail into mail; what arrives at a shard's home as kind `verdict`
-    (columns of VERDICT_SCHEMA, one row a dropped row) is the decision. A step that `edits` also
-    sends mail of kind `edit`, which it gets back with the rows it is about.
+    (columns of VERDICT_SCHEMA, one line per dropped row) is the decision. A step that `edits` also
+    sends mail of kind `edit`; `edit` gets it back together with the rows it is about.
     """
 
     after_sign: ClassVar[tuple[str, ...]] = ()
-    """Options that `sign` does not look at: runs that differ only in them share signatures."""
+    """Options that `sign` does not use: runs that differ only in them share signatures."""
     edits: ClassVar[bool] = False
     """Whether the step changes rows."""
     stores: ClassVar[bool] = False
     """Whether the step can compare rows with what it `stored` of those of an earlier run."""
 
-    def sign(self, rows: Rows, chance: Chance) -> pa.Table:
-        """Return the small columns this step needs of each row; the first is `_key`."""
-        raise NotImplementedError
+    @classmethod
+    def lacks(cls) -> list[str]:
+        """Return the methods that `edits` and `stores` call for and that are not there."""
+        wanted = (("edit", cls.edits, Corpus.edit), ("stored", cls.stores, Corpus.stored))
+        return [name for name, wants, empty in wanted if wants and getattr(cls, name) is empty]
 
+    @abstractmethod
+    def sign(self, rows: Rows, chance: Chance) -> pa.Table:
+        """Return the small columns that this step needs of each row; the first is `_key`."""
+
+    @abstractmethod
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterable[Message]:
         """Post the signatures of shard `number`, one of about `shards`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rounds(self, site: Site) -> tuple[Round, ...]:
         """Return the rounds that turn signatures into verdicts."""
-        raise NotImplementedError
 
     def stored(self, rows: Rows, chance: Chance) -> pa.Table:
-        """Return what a later run needs to compare each row, one line a row: `_id` and columns.
+        """Return what a later run needs to compare each row, one line per row: `_id` and columns.
 
-        There, `sign` and the rounds meet rows that have these columns and no other, and negative
-        keys: see `pipelines.exchange.earlier`.
+        In that run, `sign` and the rounds get rows that have these columns alone, and keys
+        `of_earlier_run`: see `pipelines.exchange.earlier`.
         """
         raise NotImplementedError
 
@@ -145,7 +165,7 @@ class Corpus(Step):
 
         Args:
             rows: the rows of a batch that have edits and stay.
-            edits: their edits, by `_key`; those of one row come in any order.
+            edits: their edits, each with the `_key` of its row, in any order.
             chance: the randomness of the step.
         """
         raise NotImplementedError
@@ -160,7 +180,7 @@ def verdict_table(
     other: pa.Array | None = None,
     detail: pa.Array | None = None,
 ) -> pa.Table:
-    """Return verdicts that drop the rows with `keys`, all for one reason; NaN is no number."""
+    """Return verdicts that drop the rows with `keys`, all for one reason; NaN stands for none."""
 
     def numbers(given: npt.ArrayLike) -> pa.Array:
         return pa.array(np.broadcast_to(np.asarray(given, np.float64), (n,)), from_pandas=True)
@@ -179,21 +199,20 @@ def verdict_table(
     )
 
 
-def post_by_hash(
-    kind: str, table: pa.Table, hashes: npt.NDArray[np.uint64], shards: int
-) -> Iterator[Message]:
-    """Post rows to where equal hashes meet: one place holds about as many as a shard has."""
+def post_by_hash(kind: str, table: pa.Table, hashes: UInt64, shards: int) -> Iterator[Message]:
+    """Post rows to where equal hashes meet: one place gets about as many rows as a shard has."""
     to = hashes % np.uint64(max(1, min(shards, MOST_PARTITIONS)))
     for address, part in scatter(table, to, f"{kind}:{{}}".format):
         yield message(address, kind, part)
 
 
-def send_home(verdicts: pa.Table, homes: npt.NDArray[np.int64]) -> Iterator[Message]:
-    """Post verdicts to the shards where their rows live; `homes` is one number a verdict.
+def send_home(verdicts: pa.Table, homes: Int64) -> Iterator[Message]:
+    """Post verdicts to the shards where their rows live; `homes` has one number per verdict.
 
-    Rows of earlier runs live at negative numbers: there is nothing to decide on them.
+    Verdicts on rows of earlier runs are left out: there is nothing to decide on them.
     """
-    if (homes < 0).any():
-        verdicts, homes = verdicts.filter(pa.array(homes >= 0)), homes[homes >= 0]
+    ours = ~of_earlier_run(homes)
+    if not ours.all():
+        verdicts, homes = verdicts.filter(pa.array(ours)), homes[ours]
     for address, table in scatter(verdicts, homes, home):
         yield message(address, VERDICT, table)

@@ -1,4 +1,4 @@
-"""Evidence on a few rows, asked of their homes and sent to whoever asked."""
+"""Evidence on a few rows: asked for at their homes, and sent to the address that asked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ask(keys: Keys, homes: Int64, reply: str) -> Iterator[Message]:
 
 
 def answer(wanted: pa.Table, held: Callable[[Keys], pa.Table]) -> Iterator[Message]:
-    """Send what is held of the wanted rows of one shard to those who asked."""
+    """Send what one shard holds of the wanted rows to the addresses that asked."""
     found = held(np.unique(wanted[KEY].to_numpy()))
     keys = found[KEY].to_numpy()
     order = np.argsort(keys, kind="stable")

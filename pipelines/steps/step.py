@@ -1,15 +1,16 @@
 """What a step is: a frozen value whose fields are the options of the recipe.
 
-Four kinds, one method each. `Map` changes rows, `Filter` judges rows, `Derive` makes new rows from
-rows (augmentation); each sees one batch and must give the same answer however the corpus was cut
-into batches. `Corpus` needs every row: see `pipelines.steps.corpus`.
+Three kinds have one method each. `Map` changes rows, `Filter` judges rows, `Derive` makes new rows
+from rows (augmentation). Each of them sees one batch and must give the same answer however the
+corpus was cut into batches. A fourth kind, `Corpus`, needs every row: see `pipelines.steps.corpus`.
 
-A step that raises loses no batch: the engine halves the batch until the rows that raise stand
-alone, and quarantines those.
+When a step raises, its batch is not lost: the engine halves the batch until the rows that raise
+stand alone, and quarantines those.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from pipelines.options import Options
@@ -36,7 +37,7 @@ class Step(Options):
     """One entry of a recipe's `steps`."""
 
     needs: ClassVar[tuple[str, ...]] = ()
-    """Roles of `Columns` the step reads: any of text, image, label."""
+    """Roles of `Columns` that the step reads: any of text, image, label."""
     extra: ClassVar[str | None] = None
     """Name of the pip extra that brings what the step imports."""
     imports: ClassVar[tuple[str, ...]] = ()
@@ -55,11 +56,11 @@ class Step(Options):
         return found
 
     def adds(self) -> tuple[str, ...]:
-        """Return the columns this step adds to the rows."""
+        """Return the columns that this step adds to the rows."""
         return ()
 
     def roles(self) -> tuple[str, ...]:
-        """Return the roles this step reads with the options it has."""
+        """Return the roles that this step reads with the options it has."""
         return self.needs
 
     def reads(self) -> tuple[str, ...]:
@@ -67,39 +68,46 @@ class Step(Options):
         return ()
 
     def packages(self) -> tuple[str | None, tuple[str, ...]]:
-        """Return the extra and the modules this step needs with the options it has."""
+        """Return the extra and the modules that this step needs with the options it has."""
         return self.extra, self.imports
 
     def outside(self) -> str | None:
-        """Name the data from outside the corpus that this step's work rests on, if there is any."""
+        """Name the data from outside the corpus that this step relies on, if there is any."""
         return None
+
+    def check_files(self) -> None:
+        """Refuse the files of `reads` if they cannot be used; called before anything runs.
+
+        Raises:
+            UserError: what is wrong with which file.
+        """
 
 
 class Map(Step):
     """Changes or adds columns; keeps every row."""
 
+    @abstractmethod
     def apply(self, rows: Rows, chance: Chance) -> Rows:
         """Return the same rows, in the same order, with columns changed or added."""
-        raise NotImplementedError
 
 
 class Filter(Step):
     """Keeps or drops each row for a reason."""
 
+    @abstractmethod
     def judge(self, rows: Rows, chance: Chance) -> Verdicts:
-        """Return one verdict a row, aligned with `rows`."""
-        raise NotImplementedError
+        """Return one verdict per row, aligned with `rows`."""
 
 
 class Derive(Step):
-    """Makes new rows from kept ones; stands after all filters and corpus steps."""
+    """Makes new rows from kept ones; comes after all filters and corpus steps."""
 
     copies: int
     """Rows made from each row."""
 
+    @abstractmethod
     def derive(self, rows: Rows, copy: int, chance: Chance) -> Rows:
         """Return one new row for each row, same order and columns; `copy` counts from 0.
 
         The engine gives the new rows their key, `_id` and `_parent`.
         """
-        raise NotImplementedError

@@ -4,21 +4,26 @@ import io
 
 from PIL import Image
 
+from curate.manifest import Manifest
 from curate.report.examples import Content, Example
+from pipelines.ledger.counts import StepCounts
+from pipelines.ledger.entries import LedgerRecord
 
 
 def step(number, op, entered, *, reasons=None, quarantined=0, derived=0):
     reasons = reasons or {}
     dropped = sum(reasons.values()) - quarantined
-    return {
-        "step": number, "op": op, "in": entered, "kept": entered - dropped - quarantined,
-        "dropped": dropped, "quarantined": quarantined, "derived": derived, "reasons": reasons,
-        "seconds": 0.25,
-    }  # fmt: skip
+    return StepCounts(
+        step=number, op=op, entered=entered, kept=entered - dropped - quarantined,
+        dropped=dropped, quarantined=quarantined, derived=derived, reasons=reasons, seconds=0.25,
+    )  # fmt: skip
+
+
+SOURCE = "name: tiny\nsteps: []\n"
 
 
 def make_manifest(**changes):
-    profile = {"rows": 997, "histograms": {"characters": {"-1": 3, "14": 5, "15": 9}}}
+    profile = {"rows": 997, "histograms": {"characters": {-1: 3, 14: 5, 15: 9}}}
     manifest = {
         "name": "tiny",
         "tool": {"name": "curate", "version": "0.1.0"},
@@ -44,19 +49,21 @@ def make_manifest(**changes):
         },
         "notes": [{"op": "near_dedup", "note": "buckets linked as chain", "count_sum": 3}],
         "declared": ["labels carry 30 % injected noise: synthetic"],
-        "recipe_yaml": "name: tiny\nsteps: []\n",
+        "ledger": [],
+        "features": {},
+        "external_data": "none",
+        "recipe": {"sha256": "cd" * 32, "file": "recipe.yaml"},
+        "input": {"fingerprint": "ef" * 16, "files": 2, "bytes": 9_000, "limit": None},
+        "versions": {"python": "3.11"},
     }
-    return {**manifest, **changes}
+    return Manifest.model_validate({**manifest, **changes})
 
 
 def make_example(
     number=1, op="word_count", reason="too_short", content=None, beside=None, **record
 ):
-    known = dict.fromkeys(
-        ("value", "threshold", "other", "detail", "file", "where", "error", "split")
-    )
-    known |= {"id": "d1", "step": number, "op": op, "reason": reason, "fate": "dropped"}
-    return Example({**known, **record}, content, beside)
+    known = {"key": 0, "id": "d1", "step": number, "op": op, "reason": reason, "fate": "dropped"}
+    return Example(LedgerRecord(**{**known, **record}), content, beside)
 
 
 def near(text, other, **record):

@@ -7,13 +7,15 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+from made_ledger import ROWS, write_ledger
+from made_run import make_manifest
 from rich.console import Console
-from test_explain import ROWS, write_ledger
 
 from curate.cli import main
 from curate.errors import RunFailed, TooManyQuarantined
 from curate.run.run_text import print_run
 from pipelines.errors import UserError
+from pipelines.ledger.counts import StepCounts
 from pipelines.steps import STEPS
 from training.errors import UserError as ProofUserError
 
@@ -28,28 +30,28 @@ HEAVY = ("apache_beam", "torch", "datasets", "pyarrow", "numpy", "pydantic", "ri
 
 def counted(step, op, entered, reasons=None, quarantined=0, derived=0):
     dropped = sum((reasons or {}).values())
-    return {
-        "step": step,
-        "op": op,
-        "in": entered,
-        "kept": entered - dropped - quarantined,
-        "dropped": dropped,
-        "quarantined": quarantined,
-        "derived": derived,
-        "reasons": {**(reasons or {}), **({"unreadable": quarantined} if quarantined else {})},
-        "seconds": 1.3,
-    }
+    return StepCounts(
+        step=step,
+        op=op,
+        entered=entered,
+        kept=entered - dropped - quarantined,
+        dropped=dropped,
+        quarantined=quarantined,
+        derived=derived,
+        reasons={**(reasons or {}), **({"unreadable": quarantined} if quarantined else {})},
+        seconds=1.3,
+    )
 
 
-MANIFEST = {
-    "rows": {"in": 1000, "kept": 880, "dropped": 117, "quarantined": 3, "derived": 880},
-    "steps": [
+MANIFEST = make_manifest(
+    rows={"in": 1000, "kept": 880, "dropped": 117, "quarantined": 3, "derived": 880},
+    steps=[
         counted(0, "read", 1000, quarantined=3),
         counted(1, "word_count", 997, {"too_short": 12, "too_long": 5}),
         counted(2, "near_dedup", 980, {"duplicate": 100}),
         counted(3, "synonyms", 880, derived=880),
     ],
-}
+)
 
 
 @pytest.fixture
@@ -327,9 +329,9 @@ def test_samples_lists_what_it_wrote(calls):
 
 
 def test_run_table_fits_80_columns_at_a_hundred_million_rows(capsys):
-    big = {
-        "rows": {"in": 123_456_789, "kept": 1, "dropped": 123_456_700, "quarantined": 88},
-        "steps": [
+    big = make_manifest(
+        rows={"in": 123_456_789, "kept": 1, "dropped": 123_456_700, "quarantined": 88},
+        steps=[
             counted(
                 12,
                 "image_near_dedup",
@@ -338,7 +340,7 @@ def test_run_table_fits_80_columns_at_a_hundred_million_rows(capsys):
                 quarantined=123_456,
             )
         ],
-    }
+    )
     console = Console(width=80, force_terminal=False)
     print_run(big, console)
     lines = capsys.readouterr().out.splitlines()

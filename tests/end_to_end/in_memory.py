@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,9 @@ import pyarrow.parquet as pq
 from pipelines.engine.graph import Job, first_messages, rounds_of
 from pipelines.engine.spool import PLAN_FILE
 from pipelines.exchange.mail import run_rounds
-from pipelines.ledger.balance import balance
+from pipelines.ledger.counts import RowCounts, StepCounts
+from pipelines.output.summary import OutputSummary, balanced, read_summary, read_written
+from pipelines.output.written import WrittenFile
 from pipelines.readers.read_plan import TASK_BYTES, make_plan
 from pipelines.rows import Rows
 from pipelines.rows.chance import Chance
@@ -60,23 +61,23 @@ class Outcome:
     steps_run: tuple[Step, ...]
 
     @cached_property
-    def written(self) -> list[dict[str, Any]]:
+    def written(self) -> tuple[WrittenFile, ...]:
         """The files, each with rows and sha256."""
-        return list(json.loads((self.work / "written.json").read_text()))
+        return read_written(str(self.work))
 
     @cached_property
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> OutputSummary:
         """What the planner found."""
-        return dict(json.loads((self.work / "summary.json").read_text()))
+        return read_summary(str(self.work))
 
     @property
     def digests(self) -> dict[str, str]:
         """The sha256 of each file."""
-        return {entry["file"]: entry["sha256"] for entry in self.written}
+        return {one.file: one.sha256 for one in self.written}
 
-    def balance(self) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    def balance(self) -> tuple[RowCounts, list[StepCounts]]:
         """Return the checked figures of the run and of each step."""
-        return balance(self.summary["steps"], self.steps_run, self.written)
+        return balanced(self.summary, self.written, [step.op for step in self.steps_run])
 
     def rows(self, split: str = "train") -> pa.Table:
         """Return the rows of a split in the order of its files."""

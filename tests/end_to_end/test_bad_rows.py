@@ -32,8 +32,8 @@ def test_bad_rows_are_quarantined_alone(
     recipe: Make, bad_text: dict[str, Any], tmp_path: Path
 ) -> None:
     result = run_recipe(recipe(bad_text, [Poison()], max_quarantined=7))
-    rows = result.manifest["rows"]
-    assert rows == {"in": 19, "kept": 12, "dropped": 0, "quarantined": 7, "derived": 0}
+    rows = result.manifest.rows
+    assert rows.as_json() == {"in": 19, "kept": 12, "dropped": 0, "quarantined": 7, "derived": 0}
     assert sorted(read_shards(tmp_path / "out/train")["n"].to_pylist()) == sorted([*range(6)] * 2)
 
     ledger = read_ledger(tmp_path / "out")
@@ -85,8 +85,8 @@ def test_bad_images_are_quarantined_alone(recipe: Make, picture: Make, tmp_path:
     read = {"format": "images", "path": str(tmp_path / "in")}
     check = {"op": "image_check", "sharpness_at_least": None}
     result = run_recipe(recipe(read, [check], max_quarantined=0.5))
-    rows = result.manifest["rows"]
-    assert rows == {"in": 10, "kept": 8, "dropped": 0, "quarantined": 2, "derived": 0}
+    rows = result.manifest.rows
+    assert rows.as_json() == {"in": 10, "kept": 8, "dropped": 0, "quarantined": 2, "derived": 0}
     bad = [r for r in read_ledger(tmp_path / "out") if r["fate"] == "quarantined"]
     assert [(r["file"], r["id"], r["where"], r["op"]) for r in bad] == [
         ("cat/cut.jpg", "cat/cut.jpg", "the file", "image_check"),

@@ -52,7 +52,7 @@ def test_another_threshold_signs_nothing_again(
     def run(similarity: float, shingle: int = 5, **options: Any) -> dict[str, Any]:
         work.clear()
         steps = [STEPS["normalize_text"](), NEAR(similarity=similarity, shingle=shingle)]
-        manifest = run_recipe(recipe(source, steps), overwrite=True, **options).manifest
+        manifest = run_recipe(recipe(source, steps), overwrite=True, **options).manifest.as_json()
         return {name: manifest[name] for name in ("rows", "shards", "ledger")}
 
     first = run(0.9, cache=cache)
@@ -72,10 +72,10 @@ def test_cache_holds_for_one_input_only(
     recipe: Make, source: dict[str, Any], work: list[str], lines: Make, tmp_path: Path
 ) -> None:
     given = recipe(source, [NEAR()], run={"cache": str(tmp_path / "cache")})
-    before = run_recipe(given).manifest["rows"]["in"]
+    before = run_recipe(given).manifest.rows.entered
     lines("in/d.jsonl", [{"text": "one more"}])
     work.clear()
-    assert run_recipe(given, overwrite=True).manifest["rows"]["in"] == before + 1
+    assert run_recipe(given, overwrite=True).manifest.rows.entered == before + 1
     assert "sign" in work
 
 
@@ -92,4 +92,4 @@ def test_cache_serves_recipes_that_name_other_columns(
         run_recipe(wrong, cache=cache, overwrite=True, workers=2)
     given = recipe(read, [first, {"op": "select_top", "by": "score", "rows": 9}])
     made = run_recipe(given, cache=cache, overwrite=True, workers=2)
-    assert made.manifest["rows"]["kept"] == 2
+    assert made.manifest.rows.kept == 2

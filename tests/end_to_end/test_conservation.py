@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_memory import Drop, Outcome, Poison, run_job
 
-from pipelines.ledger.balance import Unbalanced, balance
+from pipelines.ledger.balance import Unbalanced
+from pipelines.output.summary import balanced
 from pipelines.readers.formats.jsonl import Jsonl
 from pipelines.steps import STEPS
 
@@ -74,17 +76,17 @@ def check_conservation(outcome: Outcome, corpus: list[Any]) -> None:
     """Count what went in by hand and hold the figures, the ledger and the files against it."""
     rows, steps = outcome.balance()
     texts = Counter(text for part in corpus for text, _ in part)
-    assert rows["in"] == texts.total()
-    assert rows["quarantined"] == texts["poison"] + texts[None] + texts[b"{broken"]
+    assert rows.entered == texts.total()
+    assert rows.quarantined == texts["poison"] + texts[None] + texts[b"{broken"]
     repeats = sum(max(0, texts[t] - 1) for t in ("one two three", "four five six", "seven", ""))
-    assert rows["dropped"] == texts["drop this"] + repeats
-    assert rows["in"] == rows["kept"] + rows["dropped"] + rows["quarantined"]
+    assert rows.dropped == texts["drop this"] + repeats
+    assert rows.entered == rows.kept + rows.dropped + rows.quarantined
     for step in steps:
-        assert step["in"] == step["kept"] + step["dropped"] + step["quarantined"]
+        assert step.entered == step.kept + step.dropped + step.quarantined
 
     ledger = outcome.ledger()
     fates = Counter(record["fate"] for record in ledger)
-    assert {fate: rows[fate] for fate in fates} == fates
+    assert {fate: getattr(rows, fate) for fate in fates} == fates
     keys = [record["key"] for record in ledger]
     assert keys == sorted(set(keys))
     stored = {
@@ -104,18 +106,18 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 
 
 def _tampered(outcome: Outcome, where: str, step: int, name: str) -> None:
-    tallies = [dict(tally) for tally in outcome.summary["steps"]]
-    written = [
-        {**entry, **({"fates": dict(entry["fates"])} if "fates" in entry else {})}
-        for entry in outcome.written
-    ]
+    summary, written = outcome.summary, list(outcome.written)
     if where == "tallies":
-        tallies[step][name] += 1
+        tallies = list(summary.tallies)
+        more = getattr(tallies[step], name) + 1
+        tallies[step] = replace(tallies[step], **{name: more})
+        summary = replace(summary, tallies=tuple(tallies))
     elif where == "fates":
-        written[0]["fates"][name] += 1
+        fates = written[0].fates or {}
+        written[0] = written[0].model_copy(update={"fates": {**fates, name: fates[name] + 1}})
     else:
-        written[step]["rows"] += 1
-    balance(tallies, outcome.steps_run, written)
+        written[step] = written[step].model_copy(update={"rows": written[step].rows + 1})
+    balanced(summary, written, [step.op for step in outcome.steps_run])
 
 
 @pytest.mark.parametrize(
@@ -141,8 +143,8 @@ def test_balance_of_a_run_without_rows_is_zero(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     outcome = run_job(tmp_path / "work", Jsonl(path=str(tmp_path / "in.jsonl")), steps_of(True))
     rows, _ = outcome.balance()
-    assert set(rows.values()) == {0}
-    assert [entry["rows"] for entry in outcome.written] == [0]
+    assert set(rows.as_json().values()) == {0}
+    assert [one.rows for one in outcome.written] == [0]
     assert outcome.ledger() == []
 
 

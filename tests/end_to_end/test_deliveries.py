@@ -105,7 +105,7 @@ def test_rows_that_were_delivered_stay_though_a_later_one_links_them(
             step["against"] = str(tmp_path / "first")
         write = {"path": str(tmp_path / name), "keys": True}
         read = {"format": "jsonl", "path": str(path)}
-        kept[name] = run_recipe(recipe(read, [step], write=write)).manifest["rows"]["kept"]
+        kept[name] = run_recipe(recipe(read, [step], write=write)).manifest.rows.kept
     assert kept == {"first": 2, "second": 1}
 
 
@@ -120,7 +120,7 @@ def test_third_delivery_is_held_against_both(recipe: Make, lines: Make, tmp_path
             [{"op": "exact_dedup", "against": earlier}],
             write={"path": str(tmp_path / f"out{delivery}"), "keys": True},
         )
-        kept.append(run_recipe(given).manifest["rows"]["kept"])
+        kept.append(run_recipe(given).manifest.rows.kept)
     assert kept == [1, 1, 1]
 
 
@@ -134,7 +134,7 @@ def test_keys_are_the_same_bytes_for_any_cut(recipe: Make, lines: Make, tmp_path
             steps_of("all"),
             write={"path": str(tmp_path / f"out{workers}"), "keys": True},
         )
-        found.append(run_recipe(given, workers=workers).manifest["keys"])
+        found.append(run_recipe(given, workers=workers).manifest.keys)
     assert found[0] == found[1]
     assert [entry["op"] for entry in found[0]] == ["exact_dedup", "near_dedup", "semantic_dedup"]
     (file,) = found[0][1]["files"]
@@ -157,7 +157,7 @@ def test_pictures_are_held_against_earlier_ones(
             [{"op": "image_near_dedup", **options}],
             write={"path": str(tmp_path / f"out{delivery}"), "keys": delivery == 1},
         )
-        return int(run_recipe(given).manifest["rows"]["kept"])
+        return int(run_recipe(given).manifest.rows.kept)
 
     assert run(1) == 2
     assert run(2, against=[str(tmp_path / "out1")]) == 1
@@ -238,7 +238,7 @@ def test_step_without_rows_stores_no_keys(recipe: Make, lines: Make, tmp_path: P
         run_recipe(recipe(read, short, write=first))
     rejected = tmp_path / "first.rejected"
     against = [{"op": "exact_dedup", "against": str(rejected)}]
-    assert run_recipe(recipe(read, against)).manifest["rows"]["kept"] == 1
+    assert run_recipe(recipe(read, against)).manifest.rows.kept == 1
 
 
 def test_columns_named_like_stored_keys_are_columns_like_others(recipe: Make, lines: Make) -> None:
@@ -246,7 +246,7 @@ def test_columns_named_like_stored_keys_are_columns_like_others(recipe: Make, li
     path = lines("in.jsonl", [{"text": text, **alike} for text in ("some words", "other words")])
     steps = [{"op": "exact_dedup"}, {"op": "near_dedup"}]
     made = run_recipe(recipe({"format": "jsonl", "path": str(path)}, steps))
-    assert made.manifest["rows"]["kept"] == 2
+    assert made.manifest.rows.kept == 2
 
 
 def test_rows_of_equal_ids_in_two_deliveries_are_told_apart(

@@ -48,7 +48,7 @@ def test_copies_stand_behind_their_parent_in_the_training_split(
         {"op": "embed", "dimensions": 16},
         {"op": "augment_text", "method": "swap_words"},
     ]
-    manifest = run_recipe(recipe(read, steps)).manifest
+    manifest = run_recipe(recipe(read, steps)).manifest.as_json()
     import datasets
 
     opened = datasets.load_from_disk(str(tmp_path / "out"))
@@ -76,8 +76,8 @@ def test_quarantined_parent_takes_its_copies_along(lines: Make, tmp_path: Path) 
     steps = [Shout(hates=""), Shout(), Poison(word="TWO 0")]
     outcome = run_job(tmp_path / "work", Jsonl(path=str(path)), steps)
     rows, figures = outcome.balance()
-    assert rows == {"in": 3, "kept": 2, "dropped": 0, "quarantined": 1, "derived": 2}
-    assert [step["quarantined"] for step in figures] == [0, 0, 2, 2]
+    assert rows.as_json() == {"in": 3, "kept": 2, "dropped": 0, "quarantined": 1, "derived": 2}
+    assert [step.quarantined for step in figures] == [0, 0, 2, 2]
     assert outcome.rows()["text"].to_pylist() == ["one", "ONE 0", "ONE 0", "two"]
     fates = Counter((r["fate"], "~" in r["id"]) for r in outcome.ledger())
     assert fates == {
@@ -96,4 +96,4 @@ def test_batch_of_nothing_but_bad_rows_is_quarantined(lines: Make, tmp_path: Pat
     for i, steps in enumerate(([Shout()], [Poison()], [STEPS["embed"](), Poison()])):
         (tmp_path / f"work{i}").mkdir()
         outcome = run_job(tmp_path / f"work{i}", Jsonl(path=str(path)), steps)
-        assert outcome.balance()[0]["quarantined"] == 3
+        assert outcome.balance()[0].quarantined == 3

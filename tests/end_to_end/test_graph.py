@@ -74,7 +74,7 @@ def test_ten_thousand_files_are_read_as_few_batches(
     (tmp_path / "work").mkdir()
     given = recipe({"format": "jsonl", "path": str(many)}, [{"op": "exact_dedup"}])
     outcome = run_job(tmp_path / "work", given.read, given.steps)
-    assert outcome.balance()[0]["kept"] == 5000
+    assert outcome.balance()[0].kept == 5000
     batches = 0
     for path in (tmp_path / "work/shards").rglob("*-rows-*.arrow"):
         with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as file:

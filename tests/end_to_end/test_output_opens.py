@@ -147,7 +147,7 @@ def test_text_labels_become_classes_and_a_class_called_none_is_one(
     found = [None if v is None else names[v] for v in opened["label"][:]]
     assert found == ["dog", None, "None", "cat", "3", "2.5", "true", "dog"]
     counts = dict.fromkeys(names, 1) | {"dog": 2}
-    assert result.manifest["profile"]["after"]["labels"] == counts
+    assert result.manifest.profile.after.labels == counts
 
 
 def test_numbers_as_labels_stay_numbers(recipe: Make, lines: Make, tmp_path: Path) -> None:

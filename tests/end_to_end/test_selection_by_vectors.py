@@ -31,7 +31,7 @@ def reviews(tmp_path: Path, lines: Callable[..., Path]) -> Path:
 
 def test_diversify_text_drops_copies_and_then_a_quarter(reviews: Path, tmp_path: Path) -> None:
     asked = [f"read.path={reviews}", f"write.path={tmp_path / 'out'}"]
-    found = run_recipe(load_recipe(RECIPE, asked)).manifest
+    found = run_recipe(load_recipe(RECIPE, asked)).manifest.as_json()
     dropped = {step["op"]: step["reasons"] for step in found["steps"] if step["dropped"]}
     assert dropped == {
         "semantic_dedup": {"semantic_duplicate": FILMS // 3},

@@ -33,7 +33,7 @@ def test_shards_hold_the_rows_of_each_split_in_input_order(
         lines(f"in/{name}.jsonl", [{"text": f"{i} " + "x" * (i % 90), "n": i} for i in range(200)])
     read = {"format": "jsonl", "path": str(tmp_path / "in")}
     split = {"op": "split", "shares": {"train": 0.7, "validation": 0.3}}
-    manifest = run_recipe(recipe(read, [split], write={"shard_size": "4kB"})).manifest
+    manifest = run_recipe(recipe(read, [split], write={"shard_size": "4kB"})).manifest.as_json()
 
     out = tmp_path / "out"
     shards = manifest["shards"]
@@ -70,8 +70,8 @@ def test_no_shard_is_empty_and_none_is_lost(tmp_path: Path, lines: Make, size: i
     (tmp_path / "work").mkdir()
     outcome = run_job(tmp_path / "work", Jsonl(path=str(path)), shard_bytes=size)
     outcome.balance()
-    shards = [entry for entry in outcome.written if entry["file"].startswith("train/")]
-    assert all(entry["rows"] for entry in shards)
+    shards = [one for one in outcome.written if one.file.startswith("train/")]
+    assert all(one.rows for one in shards)
     assert outcome.rows()["text"].to_pylist() == texts
 
 
@@ -79,12 +79,12 @@ def test_ledger_is_cut_into_files_of_a_number_of_records(
     tmp_path: Path, lines: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("finish", "writer"):
-        monkeypatch.setattr(f"pipelines.{module}.LEDGER_ROWS", 7)
+        monkeypatch.setattr(f"pipelines.output.{module}.LEDGER_ROWS", 7)
     path = lines("in.jsonl", [{"text": f"row {i}"} for i in range(30)] + [b"{"])
     (tmp_path / "work").mkdir()
     outcome = run_job(tmp_path / "work", Jsonl(path=str(path)), target_bytes=100)
     outcome.balance()
-    parts = [entry["rows"] for entry in outcome.written if "/ledger/" in entry["file"]]
+    parts = [one.rows for one in outcome.written if "/ledger/" in one.file]
     assert parts == [7, 7, 7, 7, 3]
     keys = [record["key"] for record in outcome.ledger()]
     assert keys == sorted(keys)

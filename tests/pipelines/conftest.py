@@ -1,1 +1,1 @@
-"""Makes `corpus`, the harness of corpus steps, importable from the rooms below."""
+"""Makes the helpers beside it importable from the rooms below: `corpus`, `made_rows`, `blobs`, …"""

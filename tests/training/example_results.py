@@ -3,7 +3,6 @@
 import numpy as np
 
 from training.page.pareto import Compression, Latency, OperatingPoint, mark_fronts
-from training.result.compare import compare_scores
 from training.result.result import (
     ArmScores,
     ClassShare,
@@ -19,6 +18,7 @@ from training.result.result import (
     StepWorth,
 )
 from training.statistics.stats import t_quantile
+from training.verdict.compare import compare_scores
 
 SEEDS = 5
 ARMS = {

@@ -11,8 +11,8 @@ from tiny_datasets import run_texts
 import training
 from training.design.design import SKIPPABLE
 from training.recipes import RECIPES
-from training.result.compare import compare_scores
 from training.result.result import Result
+from training.verdict.compare import compare_scores
 from training.verdict.verdict import sentence
 
 WHOLE = {"sizes": 3, "rates": (0.5, 2.0), "skip": ()}

@@ -8,12 +8,10 @@ from functools import partial
 import torch
 from torch import nn
 
-from training.compression.surgery import replace_modules
+from training.compression.surgery import Inputs, replace_modules
 
 LEAST_ROWS = 10_000
 """Of an embedding that is looked at; a smaller one is a vocabulary, not a hash table."""
-
-Inputs = tuple[torch.Tensor, ...]
 
 
 def bucket_use(model: nn.Module, batches: Sequence[Inputs]) -> dict[str, torch.Tensor]:

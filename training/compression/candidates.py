@@ -10,9 +10,10 @@ from torch import nn
 from training.compression.buckets import bucket_use, keep_buckets
 from training.compression.distil import Folded, distil
 from training.compression.int8 import compute_int8, store_int8
-from training.compression.latency import Inputs, macs, parameters
+from training.compression.latency import macs, parameters
 from training.compression.lowrank import low_rank, ranks_for, spectra
 from training.compression.prune import prune, usable_groups
+from training.compression.surgery import Inputs
 from training.compression.trained import Candidate, CompressionBudget, Trained, device_of, inputs_of
 from training.loop.examples import Examples
 from training.loop.fit import fit

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from training.pool.data import IntArray
+from training.arrays import IntArray
+from training.compression.surgery import Inputs
 
-Inputs = tuple[torch.Tensor, ...]
 Mask = npt.NDArray[np.bool_]
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 

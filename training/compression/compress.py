@@ -7,17 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from training.arrays import FloatArray
 from training.compression.candidates import BATCH, Ways
 from training.compression.latency import latencies, parameters, saved_bytes
 from training.compression.prune import zero_weights
-from training.compression.trained import (
-    Candidate,
-    CompressionBudget,
-    FloatArray,
-    Trained,
-    device_of,
-    inputs_of,
-)
+from training.compression.trained import Candidate, CompressionBudget, Trained, device_of, inputs_of
 from training.errors import UserError
 from training.page.pareto import Compression, Latency, OperatingPoint, mark_fronts
 from training.statistics.stats import estimate

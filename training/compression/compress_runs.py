@@ -43,7 +43,7 @@ def compress_runs(plan: ProofPlan, out: Path) -> dict[str, Any]:
     return dict(json.loads(found.read_text("utf-8"))["compression"])
 
 
-def main(out: Path) -> None:
+def _main(out: Path) -> None:
     """Compress what the runs in `out` kept."""
     import torch
 
@@ -84,4 +84,4 @@ def main(out: Path) -> None:
 
 if __name__ == "__main__":
     os.dup2(2, 1)
-    main(Path(sys.argv[1]))
+    _main(Path(sys.argv[1]))

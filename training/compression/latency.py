@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from training.compression.surgery import Inputs
 from training.loop.cost import flop_counter
 
-Inputs = tuple[torch.Tensor, ...]
 WARM_UP = 3
 LEAST_ROUNDS, MOST_ROUNDS = 20, 200
 TRIES = 5

@@ -9,9 +9,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from training.compression.surgery import replace_modules, tied
+from training.compression.surgery import Inputs, replace_modules, tied
 
-Inputs = tuple[torch.Tensor, ...]
 WIDEST = 1_024
 """Most outputs of a layer that is looked at: its eigenvectors cost outputs cubed."""
 FACTORED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding, nn.EmbeddingBag)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from training.arrays import IntArray
 from training.compression.channels import NORMS, Group, channel_axis, channel_groups
-from training.pool.data import IntArray
 
 
 def importance(model: nn.Module, group: Group) -> torch.Tensor:

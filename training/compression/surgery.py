@@ -5,7 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 
+import torch
 from torch import nn
+
+Inputs = tuple[torch.Tensor, ...]
+"""What a model is called with."""
 
 
 def replace_modules(model: nn.Module, new: Mapping[str, nn.Module]) -> nn.Module:

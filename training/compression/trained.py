@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
-from training.compression.latency import Inputs
+from training.arrays import FloatArray
+from training.compression.surgery import Inputs
 from training.loop.examples import Examples
 from training.recipes import ModelRecipe
 
-FloatArray = npt.NDArray[np.float64]
 Score = Callable[[nn.Module], FloatArray]
 Build = Callable[[ModelRecipe], nn.Module]
 

@@ -11,8 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+from training.arrays import IntArray
 from training.errors import UserError
-from training.pool.data import IntArray, PoolRows
+from training.pool.data import PoolRows
 
 AA_OFFSET = 1_000
 """Added to a seed for the `aa` arm, whose initialisation and order must be its own."""

@@ -7,16 +7,14 @@ from importlib.util import find_spec
 from typing import Any, get_args
 
 from training.design.arms import Arm, Sources, choose_arms
+from training.design.budgets import ONE_PASS, budget_bytes, windows_of
 from training.design.plan import BUDGETS, ProofPlan, code_hash, trained_with
 from training.errors import UserError
 from training.metrics import ACCURACY, BITS
 from training.pool.data import Pool
 from training.pool.shards import is_held
 from training.recipes import ModelRecipe, Profile, Task, recipe_for
-from training.result.compare import prior_of
-from training.runs.language import ONE_PASS, budget_bytes, windows_of
-from training.statistics.stats import detectable_before
-from training.verdict.guards import check_seeds
+from training.statistics.stats import check_seeds, detectable_before, prior_of
 
 SMALLEST = {"language_modelling": 0.01}
 """Smallest effect that matters by default: bits per byte; else a share, so one point."""

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import (
 )
 
 if TYPE_CHECKING:
-    from training.loop.fit import Fitted
+    from training.loop.fitted import Fitted
 
 RAPL = Path("/sys/class/powercap")
 STATUS = Path("/proc/self/status")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from training.pool.data import IntArray
+from training.arrays import IntArray
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +13,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from training.arrays import IntArray
 from training.errors import UserError
 from training.loop import distributed
 from training.loop.cost import flop_counter
 from training.loop.examples import Examples
+from training.loop.fitted import Fitted
 from training.loop.optimizers import optimizers_for
 from training.loop.schedules import peak_share
 from training.loop.stopping import EarlyStopping
-from training.pool.data import IntArray
 from training.recipes import ModelRecipe
 
 EVALUATION_BATCH = 1_024
@@ -29,25 +29,6 @@ LOOKS = 100
 """Losses of a run that its record keeps."""
 VALIDATIONS = 20
 """Evaluations on validation in the steps allowed, where the recipe stops early."""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What training did; over several processes, all of them together."""
-
-    steps: int
-    examples: int
-    """Examples seen, repeats included."""
-    seconds: float
-    flops: int
-    """Those of the first step times the steps: an estimate where batches differ in length."""
-    bytes_read: int
-    """Bytes of the tensors that the model was given."""
-    stopped_early: bool
-    finite: bool
-    """False if the loss became infinite or NaN, which ends the training."""
-    losses: tuple[tuple[int, float], ...]
-    """(Steps done, training loss of the last) about a hundred times; the last step is there."""
 
 
 def fit(

@@ -14,12 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from training.arrays import FloatArray, IntArray, KeyArray
 from training.errors import UserError
 from training.pool.tokens import Documents
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-KeyArray = npt.NDArray[np.uint64]
 
 SYMBOLS = 257
 """256 bytes and the end of a document, which is predicted too."""

@@ -11,11 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from training.arrays import FloatArray, IntArray
 from training.errors import UserError
 from training.recipes import ModelRecipe
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 HEAD = 32
 """Dimensions of an attention head of a model less than 512 wide; a wider one has 64."""

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from training.arrays import IntArray
 from training.errors import UserError
 from training.pool.features import PADDING, VOCABULARY
 from training.recipes import Model, ModelRecipe
 
-IntArray = npt.NDArray[np.int64]
 WIDEST = 5
 """Padding behind the longest text of a batch: the widest window of the text CNN. Then each text has
 a window of padding alone, so the maximum over windows does not depend on the rest of the batch."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from training.arrays import IntArray
 from training.pool.tokens import Documents
 
 if TYPE_CHECKING:
     import torch
-
-IntArray = npt.NDArray[np.int64]
 
 
 class Windows:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from training.metrics import Metric
+from training.metrics import Interval, Metric
 from training.page.scatter import Spot, scatter
+from training.result.result import Record
 
-Interval = tuple[float, float]
 Cost = Literal["bytes", "latency_1", "latency_n"]
 SAME_LATENCY = 0.03
 """Relative difference of two medians that is noise: the same model timed twice shows it."""
@@ -19,12 +19,6 @@ UNITS: dict[Cost, str] = {
     "latency_1": "median milliseconds for one example",
     "latency_n": "median milliseconds for a batch",
 }
-
-
-class Record(BaseModel):
-    """A frozen part of the result; unknown fields are an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Latency(Record):
@@ -57,7 +51,7 @@ class OperatingPoint(Record):
     ci95: Interval | None = None
     extra_flops: int = 0
     """Floating-point operations of one seed's training beyond the uncompressed run."""
-    best_at: list[Cost] = []
+    best_at: list[Cost] = Field(default_factory=list)
     """Costs at which no other point is at least as good and as cheap, and better in one."""
 
 

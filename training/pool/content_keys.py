@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-KeyArray = npt.NDArray[np.uint64]
+from training.arrays import KeyArray
 
 
 def text_keys(texts: pa.Array) -> KeyArray:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from training.arrays import BoolArray, IntArray
 from training.errors import UserError
 from training.pool.content_keys import content_keys, text_keys
 from training.pool.features import Features, image_features, text_features
-from training.pool.leaks import BoolArray, count_leaks, find_leaks, trust_ids
+from training.pool.leaks import count_leaks, find_leaks, trust_ids
+from training.pool.origins import RowOrigins
 from training.pool.shards import ShardRows, is_held, read_splits
 from training.pool.tracing import trace
 from training.recipes import ModelRecipe, Task
-
-IntArray = npt.NDArray[np.int64]
 
 HELD_BACK = 0.05
 """Share of raw that no arm trains on: the estimate shown while runs go on is made on it."""
@@ -44,24 +42,6 @@ class PoolRows:
     def take(self, where: npt.NDArray[np.generic]) -> PoolRows:
         """Select rows by index or by mask."""
         return PoolRows(self.x[where], self.y[where])
-
-
-@dataclass(frozen=True)
-class RowOrigins:
-    """Where the datasets lie, and which columns are read.
-
-    Attributes:
-        folders: raw, curated and test; further tests as "test:<name>", "validation", and the
-            attribution datasets "without:<step>" and "only:<step>".
-        content: column of the text or image.
-        label: column of the label; None where a language model needs none.
-        oracle: column of raw that holds true labels, if there is one.
-    """
-
-    folders: Mapping[str, Path]
-    content: str
-    label: str | None
-    oracle: str | None = None
 
 
 @dataclass(frozen=True)

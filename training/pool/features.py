@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from training.pool.content_keys import KeyArray, string_keys, text_keys
+from training.arrays import IntArray, KeyArray
+from training.pool.content_keys import string_keys, text_keys
 from training.pool.pictures import Mode, decode_picture, head
 from training.pool.pretrained import image_vectors, text_vectors
 from training.recipes import ModelRecipe
 
-IntArray = npt.NDArray[np.int64]
 Arrays = dict[str, npt.NDArray[np.generic]]
 
 BIAS = 0

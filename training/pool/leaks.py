@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from training.arrays import BoolArray
 from training.pool.features import Features
 from training.pool.shards import ID, ShardRows
 
-BoolArray = npt.NDArray[np.bool_]
 Codes = dict[str, npt.NDArray[np.int64]]
 Splits = dict[str, ShardRows]
 COMPARED = 200

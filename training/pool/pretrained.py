@@ -211,7 +211,7 @@ def _encode_apart(contents: pa.Array, encoder: str, size: int, folder: Path) -> 
             given = Path(scratch) / f"{number}.arrow"
             with pa.ipc.new_stream(given, share.schema) as stream:
                 stream.write_table(share, max_chunksize=PART)
-            call = [sys.executable, "-P", "-m", "training.pool.encoders", encoder, str(size)]
+            call = [sys.executable, "-P", "-m", "training.nets.encoders", encoder, str(size)]
             environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
             crew.append(subprocess.Popen([*call, str(given), str(folder)], env=environment))
         try:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from training.errors import UserError
 
 if TYPE_CHECKING:
-    from training.pool.data import RowOrigins
+    from training.pool.origins import RowOrigins
 
 HELD = ("test", "validation")
 """Datasets that no arm trains on; further tests are called "test:<name>"."""

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from training.arrays import IntArray
 from training.errors import UserError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-IntArray = npt.NDArray[np.int64]
 
 BYTES = 256
 """Distinct byte tokens; as with BPE, the id after the last one ends a document."""

@@ -7,11 +7,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from training.arrays import BoolArray, IntArray
 from training.pool.features import Features
-from training.pool.leaks import BoolArray
 from training.pool.shards import ShardRows
 
-IntArray = npt.NDArray[np.int64]
 ENOUGH = 0.99
 """Share of curated rows that must be traced for arms built on curation's decisions."""
 

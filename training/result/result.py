@@ -262,12 +262,6 @@ class Result(Record):
     notes: list[str]
     remarks: list[str]
 
-    def said(self) -> Result:
-        """Return the result with its sentence, made from everything else."""
-        from training.verdict.verdict import sentence
-
-        return self.model_copy(update={"sentence": sentence(self)})
-
     @staticmethod
     def load(path: str | Path) -> Result:
         """Read a `result.json`."""

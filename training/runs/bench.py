@@ -1,9 +1,8 @@
-"""What all runs of a worker process share, and how it makes one."""
+"""What all runs of a worker process share, and how one is written."""
 
 from __future__ import annotations
 
 import json
-import time
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.design.arms import Arm, Sources, arm_named
+from training.arrays import FloatArray
+from training.design.arms import Arm, Sources
 from training.design.plan import TrainingJob, save_json
 from training.pool.data import PoolRows
 from training.recipes import ModelRecipe
-from training.runs.language import ONE_PASS, clipped, count, load_documents, per_byte
-
-ScoreArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -60,9 +57,9 @@ class Setup:
 class Outcome:
     """What a run found: a score for each row of each test set, and what it took."""
 
-    scores: dict[str, ScoreArray]
+    scores: dict[str, FloatArray]
     """Higher is better; the mean is the run's score."""
-    losses: dict[str, ScoreArray]
+    losses: dict[str, FloatArray]
     """Log loss of each row in nats, where the model gives one."""
     facts: dict[str, Any]
     weights: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
@@ -83,37 +80,6 @@ class Bench:
         self.setup = Setup.load(self.cache / "setup.json")
         self.sources = Sources.load(self.cache / "sources")
         self.tests = Sources.load(self.cache / "tests").rows
-
-    def run(self, job: TrainingJob, *, write: bool = True) -> None:
-        """Train and test one arm at one seed; write scores first and the record last."""
-        started = time.perf_counter()
-        arm = arm_named(job.arm)
-        rows = part(arm.rows(job.seed, self.sources), job)
-        recipe = self.setup.recipes[arm.recipe]
-        if recipe.model == ONE_PASS:
-            outcome = self._count(arm, rows, recipe, job)
-        else:
-            from training.runs.torch_run import torch_run
-
-            outcome = torch_run(self, arm, rows, recipe, job)
-        if write:
-            facts = {
-                "n": len(rows),
-                "recipe": recipe.hash,
-                "seconds": round(time.perf_counter() - started, 3),
-            }
-            write_run(self.out, self.setup.plan_hash, job, outcome, facts)
-
-    def _count(self, arm: Arm, rows: PoolRows, recipe: ModelRecipe, job: TrainingJob) -> Outcome:
-        documents, _ = load_documents(self.cache, recipe)
-        # A run of its own order: arms of one seed are cut at other places of their own text.
-        order = np.random.default_rng([job.seed + arm.seed_offset, 1]).permutation(len(rows))
-        most = None if arm.budget != "equal steps" else self.setup.budget_bytes
-        bits, read = count(documents, rows.take(order), self.tests, recipe, most)
-        lengths = {name: clipped(documents, test).lengths() for name, test in self.tests.items()}
-        scores = {name: per_byte(found, lengths[name]) for name, found in bits.items()}
-        facts = {"steps": 0, "n_seen": read, "bytes_read": read, "device": "cpu", "flops": None}
-        return Outcome(scores, {}, facts, lengths)
 
 
 def part(rows: PoolRows, job: TrainingJob) -> PoolRows:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from training.design.arms import Arm, Sources
+from training.arrays import FloatArray
 from training.design.plan import save_json
 from training.nets.bytelm import fit_bytes, floor_bits, packed_bits
 from training.pool.data import Pool, PoolRows
@@ -20,12 +20,8 @@ from training.recipes import ModelRecipe
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-FloatArray = npt.NDArray[np.float64]
-BUDGET_SHARE = 0.8
 MOST_TESTED = 8_192
 """Bytes of each test document that are scored, so that no single long one decides."""
-ONE_PASS = "ngram"
-"""The model that counts each byte once: it has neither steps nor a learning rate."""
 
 
 def save_documents(pool: Pool, recipe: ModelRecipe, folder: Path) -> None:
@@ -55,27 +51,6 @@ def load_tokenizer(folder: Path) -> Tokenizer | None:
     from tokenizers import Tokenizer
 
     return Tokenizer.from_file(str(path))
-
-
-def windows_of(rows: PoolRows, sizes: npt.NDArray[np.int64], recipe: ModelRecipe) -> int:
-    """Return about how many windows a pass over `rows` has; byte pairs count as three bytes."""
-    per_token = 3 if recipe.model == "gpt-bpe" else 1
-    return max(1, int(sizes[rows.x].sum()) // (recipe.context * per_token))
-
-
-def budget_bytes(sources: Sources, arms: list[Arm], seeds: list[int]) -> int:
-    """Return how many bytes every compared arm of a counting model reads.
-
-    A part of the least arm's, so that each seed is a draw in every arm: a model that counts has no
-    other luck.
-    """
-    least = min(
-        int(sources.bytes_of(arm.rows(seed, sources)).sum())
-        for arm in arms
-        for seed in seeds
-        if arm.budget == "equal steps"
-    )
-    return max(1, round(BUDGET_SHARE * least))
 
 
 def cut_documents(documents: Documents, most: int | None) -> Documents:

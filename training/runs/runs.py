@@ -18,13 +18,12 @@ from typing import Any, Protocol
 from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
 
+from training.arrays import FloatArray
 from training.design.plan import ProofPlan, TrainingJob, remember_plan
 from training.runs.progress import Told, Watch
 
 Record = dict[str, Any]
-ScoreArray = npt.NDArray[np.float64]
 
 
 class Maker(Protocol):
@@ -108,10 +107,10 @@ def read_run(
     return record if record.get("plan_hash") == plan.hash and whole else None
 
 
-def read_scores(out: Path, job: TrainingJob, test: str = "test") -> ScoreArray:
+def read_scores(out: Path, job: TrainingJob, test: str = "test") -> FloatArray:
     """Return a run's score for each row of a test set."""
     with np.load(out / "runs" / f"{job.name}.npz") as found:
-        scores: ScoreArray = found[test].astype(np.float64)
+        scores: FloatArray = found[test].astype(np.float64)
     return scores
 
 
@@ -120,7 +119,7 @@ def weights_file(out: Path, plan_hash: str, job: TrainingJob) -> Path:
     return out / "runs" / f"{job.name}.{plan_hash[:12]}.pt"
 
 
-def read_weights(out: Path, job: TrainingJob, test: str = "test") -> ScoreArray | None:
+def read_weights(out: Path, job: TrainingJob, test: str = "test") -> FloatArray | None:
     """Return how much each row of a test set counts; None if all count alike."""
     with np.load(out / "runs" / f"{job.name}.npz") as found:
         name = f"{test}.weight"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,19 +22,15 @@ from training.nets.windows import Windows
 from training.pool.data import PoolRows
 from training.pool.tokens import Documents, bpe_documents
 from training.recipes import ModelRecipe
+from training.runs.bench import Bench, Outcome
 from training.runs.language import clipped, load_documents, load_tokenizer, per_byte
 from training.runs.runs import weights_file
-
-if TYPE_CHECKING:
-    from training.runs.bench import Bench, Outcome
 
 
 def torch_run(
     bench: Bench, arm: Arm, rows: PoolRows, recipe: ModelRecipe, job: TrainingJob
 ) -> Outcome:
     """Train `rows` with `recipe` and score every test set once, after the last step."""
-    from training.runs.bench import Outcome
-
     seed = job.seed + arm.seed_offset
     torch.manual_seed(seed)
     learner = learner_for(bench, recipe, arm)

@@ -18,8 +18,8 @@ from typing import IO, Any
 from training.design.plan import TrainingJob
 
 
-def main(out: Path, number: int) -> None:
-    """Answer each line with the fields of a Job on stdin with {} or {"error": …} on stdout.
+def _main(out: Path, number: int) -> None:
+    """Answer each line with the fields of a job on stdin with {} or {"error": …} on stdout.
 
     What libraries print goes to stderr, from the import of torch on: the pipe is for answers.
     """
@@ -41,7 +41,9 @@ def main(out: Path, number: int) -> None:
 
 def _run(bench: Any, job: dict[str, Any], *, write: bool) -> str | None:
     try:
-        bench.run(TrainingJob(**job), write=write)
+        from training.runs.dispatch import make_run
+
+        make_run(bench, TrainingJob(**job), write=write)
     except Exception:
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
             raise  # or the other ranks would wait for this one
@@ -77,4 +79,4 @@ def _plain() -> Iterator[tuple[Any, Any]]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    _main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -19,10 +19,10 @@ import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
+from training.arrays import FloatArray
 from training.errors import UserError
-from training.statistics.stats import FloatArray, half_width
+from training.statistics.stats import LEAST_SEEDS, half_width
 
-LEAST_SEEDS = 3
 ROW_BLOCKS = 20
 """Groups of test rows that the jackknife leaves out in turn."""
 GRID = 400

@@ -12,7 +12,7 @@ from itertools import combinations, product
 
 import numpy as np
 
-from training.statistics.stats import FloatArray
+from training.arrays import FloatArray
 
 EXPONENTS = (0.02, 3.0)
 COARSE = {1: 121, 2: 31}

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import fdtrc, fdtri, stdtrit
 
+from training.arrays import FloatArray
 from training.errors import UserError
 from training.statistics.curves import ErrorCurve, Ratio, jackknife_half_width, kept_multiplier
 from training.statistics.gridfit import (
@@ -21,7 +22,7 @@ from training.statistics.gridfit import (
     search,
     solve,
 )
-from training.statistics.stats import LEVEL, FloatArray
+from training.statistics.stats import LEVEL
 
 LEAST_SIZES = 4
 LEAST_SPAN = 16.0

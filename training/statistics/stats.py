@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtridf, stdtrit
 
+from training.arrays import FloatArray
 from training.errors import UserError
-
-FloatArray = npt.NDArray[np.float64]
 
 LEVEL = 0.95
 POWER = 0.80
@@ -239,3 +238,17 @@ def _found_by_flips(noise: FloatArray, rng: np.random.Generator) -> FloatArray:
     last = ceil((1 - LEVEL) / 2 * (len(subsets) + 1)) - 2
     found: FloatArray = -np.partition(means, last, axis=1)[:, last]
     return found
+
+
+LEAST_SEEDS = 3
+
+
+def check_seeds(count: int) -> None:
+    """Raise ValueError for fewer than three seeds: no spread can be read from them."""
+    if count < LEAST_SEEDS:
+        raise UserError(f"seeds: {count} given; at least {LEAST_SEEDS} are needed, 5 are usual")
+
+
+def prior_of(metric: str) -> Prior:
+    """Return the guess of how a gap scatters; an unknown metric is treated as a rate."""
+    return PRIORS.get(metric, PRIORS["accuracy"])

@@ -6,22 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from training.arrays import FloatArray
 from training.design.arms import arm_named
 from training.design.plan import is_main
-from training.errors import UserError
 from training.metrics import Metric
 from training.result.result import Condition, Facts, Gap, Guard
-from training.statistics.stats import Estimate, FloatArray
+from training.statistics.stats import Estimate
 
-LEAST_SEEDS = 3
 NULL_LEVEL = 0.99
 BUDGET_TOLERANCE = 0.001
-
-
-def check_seeds(count: int) -> None:
-    """Raise ValueError for fewer than three seeds: no spread can be read from them."""
-    if count < LEAST_SEEDS:
-        raise UserError(f"seeds: {count} given; at least {LEAST_SEEDS} are needed, 5 are usual")
 
 
 def finite(scores: Mapping[str, FloatArray], losses: Mapping[str, float | None]) -> Guard:

@@ -34,6 +34,11 @@ def decide(
     return "inconclusive"
 
 
+def with_sentence(result: Result) -> Result:
+    """Return a result with its sentence, made from everything else."""
+    return result.model_copy(update={"sentence": sentence(result)})
+
+
 def sentence(result: Result) -> str:
     """Say the verdict in words, with its numbers, and what a reader must know besides."""
     return " ".join([statement(result), *caveats(result)])

@@ -1,1 +1,1 @@
-"""encoders."""
+"""Texts and pictures to unit vectors, by hashing or by frozen networks."""

@@ -18,7 +18,6 @@ import numpy as np
 
 from pipelines.maths.arrays import Picture, Vectors
 
-"""RGB, shape (height, width, 3)."""
 Convolution = tuple[Any, Any]
 """Weight and bias, batch normalisation folded in."""
 
@@ -29,8 +28,8 @@ SIDE = 160
 labels: CIFAR-10N random1 0.597 at 96 pixels, 0.632 at 160, 0.627 at 224; photos of clothing 0.780,
 0.821, 0.843; three times the time from 160 to 224."""
 BATCH = 16
-"""Pictures at a time. Always as many, padded with blanks: kernels are chosen by the shape of a
-batch, and a vector may depend on its row alone."""
+"""Pictures at a time. Always this many, padded with blanks: the libraries choose kernels by the
+shape of a batch, and a vector may depend on its row alone."""
 BLOCKS = (
     (3, 1), (3, 2), (3, 1), (5, 2), (5, 1), (3, 2), (3, 1), (3, 1),
     (5, 1), (5, 1), (5, 1), (5, 2), (5, 1), (5, 1), (5, 1), (3, 1),
@@ -46,9 +45,9 @@ def lite0_vectors(pictures: Sequence[Picture]) -> Vectors:
     """Return unit vectors by frozen EfficientNet-Lite0, shape (n, 1280): its pooled features.
 
     Knows what a picture shows: good for label errors and selection, poor at telling copies from
-    other pictures of the same thing. The largest centred square is scaled to 160 pixels. 100 to
-    200 pictures a second on one thread, to which it is bound: a vector depends on its picture
-    alone, whatever batch it comes in, to the last bit on machines with the same instructions.
+    other pictures of the same thing. The largest centred square is scaled to 160 pixels. Makes 100
+    to 200 vectors per second. It runs on one thread, so that a vector depends on its picture alone,
+    to the last bit, whatever batch the picture comes in, on machines with the same instructions.
     """
     import torch
 
@@ -80,7 +79,7 @@ def square(picture: Picture) -> Picture:
 
 @dataclass(frozen=True)
 class Bottleneck:
-    """Widen, look around, narrow; the input is added where the shape stays."""
+    """Widen, look around, narrow; the input is added where the shape stays the same."""
 
     kernel: int
     stride: int
@@ -155,7 +154,7 @@ def _pooled(squares: list[Picture]) -> Vectors:
 
 
 def _same(x: Any, kernel: int, stride: int) -> Any:
-    """Pad as TensorFlow's `SAME` does: what is odd goes to the right and below."""
+    """Pad as TensorFlow's `SAME` does: an odd pixel goes to the right and below."""
     import torch.nn.functional as F
 
     side = int(x.shape[-1])

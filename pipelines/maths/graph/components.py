@@ -10,9 +10,10 @@ from pipelines.maths.arrays import Int64
 def components(left: Int64, right: Int64, nodes: int) -> Int64:
     """Return the component number of each of `nodes` nodes joined by edges (left, right).
 
-    Each root with a smaller root beside it is hooked to the smallest, then all paths are
-    shortened. Of the roots of a component at most half are smaller than all beside them, so it
-    takes at most log2(nodes) turns over the edges. Numbers follow the smallest nodes.
+    In each turn, every root with smaller roots beside it is hooked to the smallest of these, then
+    all paths are shortened. At most half of the roots of a component are smaller than all beside
+    them, so there are at most log2(nodes) turns over the edges. Components are numbered by their
+    smallest nodes.
     """
     root = np.arange(nodes)
     while True:

@@ -4,9 +4,9 @@ Nodes are integers and live in partitions; each function sees the edges of the n
 partition. A few turns of large-star and small-star (Kiveris, Lattanzi, Mirrokni, Rastogi and
 Vassilvitskii 2014, "Connected Components in MapReduce and Beyond",
 https://doi.org/10.1145/2670979.2670997) pull every node to the smallest it hears of and never add
-an edge; nodes numbered at random get there fastest. What is no star after them is contracted to
-edges between centres, few enough to be joined in one place; so the answer is exact after any number
-of turns.
+an edge; nodes numbered at random get there fastest. What is not a star after these turns is
+contracted to edges between centres, few enough to be joined in one place; so the answer is exact
+after any number of turns.
 """
 
 from __future__ import annotations

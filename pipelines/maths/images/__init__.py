@@ -1,1 +1,1 @@
-"""images."""
+"""Pictures: decoding, a feature vector without a model, and perceptual hashes."""

@@ -12,12 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from pipelines.maths.arrays import Picture
+from pipelines.maths.arrays import Bytes, Floats, Int64, Picture, UInt64
 
-Hashes = npt.NDArray[np.uint64]
-Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+Pairs = tuple[Int64, Int64]
 
 HASH_SIDE = 32
 LOW = 8
@@ -41,7 +39,7 @@ _SCALE = 1 << 17
 """Fixed point of the cosines: 255 * (32 * 2^17)^2 still fits the 53 bits of a float64."""
 
 
-def phash(pictures: Sequence[Picture]) -> Hashes:
+def phash(pictures: Sequence[Picture]) -> UInt64:
     """Return the 64-bit DCT hash of each picture, shape (n,).
 
     As `imagehash.phash` 4.3 (Zauner 2010, "Implementation and benchmarking of perceptual image
@@ -58,15 +56,15 @@ def phash(pictures: Sequence[Picture]) -> Hashes:
     return np.packbits(bits, axis=1).view(">u8").astype(np.uint64).reshape(-1)
 
 
-def _shrunk_luma(picture: Picture) -> npt.NDArray[np.uint8]:
+def _shrunk_luma(picture: Picture) -> Bytes:
     from PIL import Image
 
     grey = Image.fromarray(picture).convert("L")
     return np.asarray(grey.resize((HASH_SIDE, HASH_SIDE), Image.Resampling.LANCZOS))
 
 
-def thumbnails(pictures: Sequence[Picture]) -> npt.NDArray[np.uint8]:
-    """Return small YCbCr copies to hold candidates against, shape (n, 3 * 16 * 16)."""
+def thumbnails(pictures: Sequence[Picture]) -> Bytes:
+    """Return small YCbCr copies by which candidates are compared, shape (n, 3 * 16 * 16)."""
     from PIL import Image
 
     thumbs = np.empty((len(pictures), 3, THUMB * THUMB), dtype=np.uint8)
@@ -76,10 +74,8 @@ def thumbnails(pictures: Sequence[Picture]) -> npt.NDArray[np.uint8]:
     return thumbs.reshape(len(pictures), 3 * THUMB * THUMB)
 
 
-def similarity(
-    thumbs_a: npt.NDArray[np.uint8], thumbs_b: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.float64]:
-    """Return how alike two pictures are, pair by pair: 1 is the same thumbnail, shape (pairs,).
+def similarity(thumbs_a: Bytes, thumbs_b: Bytes) -> Floats:
+    """Return how alike the pictures of each pair are: 1 is the same thumbnail, shape (pairs,).
 
     The structural similarity of the lumas (Wang et al. 2004, one window: layout, contrast, mean),
     lowered by the distance of the mean colours: the same shirt in red is another picture. Copies by
@@ -101,12 +97,12 @@ def similarity(
     return np.asarray(np.maximum(layout, 0.0) * light / (1.0 + apart / TINT**2), dtype=np.float64)
 
 
-def hamming_pairs(hashes: Hashes, at_most: int) -> Pairs:
+def hamming_pairs(hashes: UInt64, at_most: int) -> Pairs:
     """Return all i < j whose hashes differ in at most `at_most` bits, sorted.
 
     Exact, by multi-index hashing (Norouzi et al. 2012): of four 16-bit quarters, one differs in at
-    most `at_most // 4` bits, so only rows in neighbouring buckets are compared. Memory follows the
-    number of pairs found: join equal hashes first, n of them are n (n - 1) / 2 pairs.
+    most `at_most // 4` bits, so only rows in neighbouring buckets are compared. Memory grows with
+    the number of pairs found: join equal hashes before, since n of them are n (n - 1) / 2 pairs.
 
     Raises:
         ValueError: `at_most` is outside 0..15; beyond that a hash says nothing.
@@ -130,18 +126,18 @@ def hamming_pairs(hashes: Hashes, at_most: int) -> Pairs:
     return first[order], second[order]
 
 
-def _quarter(hashes: Hashes, chunk: int) -> npt.NDArray[np.int64]:
-    """Return every fourth bit from bit `chunk` as one 16-bit number a hash.
+def _quarter(hashes: UInt64, chunk: int) -> Int64:
+    """Return every fourth bit from bit `chunk` as one 16-bit number per hash.
 
-    Bits are dealt out, not cut: the lowest frequencies differ little between simple pictures, and a
-    quarter made of them would put most rows into a few buckets.
+    Neighbouring bits go to different quarters: the lowest frequencies differ little between simple
+    pictures, and a quarter made of them alone would put most rows into a few buckets.
     """
     bits = (hashes[:, None] >> np.arange(chunk, 64, CHUNKS, dtype=np.uint64)) & np.uint64(1)
     weights = np.int64(1) << np.arange(CHUNK_BITS, dtype=np.int64)
     return np.asarray((bits.astype(np.int64) * weights).sum(axis=1))
 
 
-def _neighbours(values: npt.NDArray[np.int64], radius: int) -> Iterator[Pairs]:
+def _neighbours(values: Int64, radius: int) -> Iterator[Pairs]:
     """Yield, in blocks, each pair of rows whose values differ in at most `radius` bits, once."""
     order = np.argsort(values, kind="stable")
     count = np.bincount(values, minlength=1 << CHUNK_BITS)
@@ -158,12 +154,7 @@ def _neighbours(values: npt.NDArray[np.int64], radius: int) -> Iterator[Pairs]:
             yield order[rows], order[partners]
 
 
-def _products(
-    left: npt.NDArray[np.int64],
-    right: npt.NDArray[np.int64],
-    start: npt.NDArray[np.int64],
-    count: npt.NDArray[np.int64],
-) -> Iterator[Pairs]:
+def _products(left: Int64, right: Int64, start: Int64, count: Int64) -> Iterator[Pairs]:
     """Yield positions (a, b) for all a in bucket left[k] and b in bucket right[k], in blocks."""
     rows = np.repeat(start[left] - (np.cumsum(count[left]) - count[left]), count[left])
     rows += np.arange(len(rows))

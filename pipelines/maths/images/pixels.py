@@ -1,8 +1,8 @@
-"""Encoded images to pixels, once a batch, and a feature vector a picture without a download.
+"""Encoded images to pixels, and one feature vector per picture without a model to download.
 
-Pixels are a shared view of the rows (`pixels`): image checks, perceptual hashes and features all
-read the same decoded pictures. A view holds whole batches in memory, so pictures are kept at most
-`SIDE` pixels long; the size a file really has stands beside them.
+Pixels are computed once per batch and shared (`pipelines.rows.views.pixels`): image checks,
+perceptual hashes and features all read the same decoded pictures. Whole batches of them are in
+memory, so the longest side of a picture is at most `SIDE` pixels; its real size stands beside it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.maths.arrays import Floats, Mask, Picture
+from pipelines.maths.arrays import Bytes, Floats, Int64, Mask, Picture, Vectors
 
 if TYPE_CHECKING:
     from PIL import Image
-
-"""RGB, shape (height, width, 3)."""
 
 SIDE = 256
 """Longest side of the pictures in the shared view; enough for hashes, features and checks."""
@@ -35,7 +33,7 @@ FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "IC
 """What is decoded. EPS and the like are left out: Pillow would start an interpreter for them."""
 
 GRID, CELLS, DIRECTIONS, COLOUR = 32, 4, 13, 0.25
-"""Shape of the features: a 32x32 copy, 4x4 cells, 13 directions of gradient; weight of colour.
+"""Shape of the features: a 32x32 copy, 4x4 cells, 13 directions of gradient; the weight of colour.
 Chosen on the train parts of MNIST-5k, digits, CIFAR-10 and a clothing set."""
 
 _TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"}
@@ -45,11 +43,11 @@ _ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class Pixels:
-    """The decoded pictures of a batch, one a row."""
+    """The decoded pictures of a batch, one per row."""
 
     images: list[Picture]
     """RGB pictures, longest side at most `SIDE`."""
-    sizes: npt.NDArray[np.int64]
+    sizes: Int64
     """Width and height in the file, after orientation; shape (rows, 2)."""
 
     def __len__(self) -> int:
@@ -73,8 +71,8 @@ class Pixels:
 def decode_image(data: bytes | None) -> Picture:
     """Return an encoded image as RGB pixels in its full size.
 
-    Orientation is applied, transparency laid on white, 16 bits cut to 8, and of an animation the
-    first frame taken.
+    Orientation is applied, transparency is laid on white, 16 bits are cut to 8, and the first frame
+    of an animation is taken.
 
     Raises:
         ValueError: no image, not an image, cut short, or too large to unpack.
@@ -142,7 +140,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Return any mode as RGB, transparency laid on white."""
+    """Return an image of any mode as RGB, transparency laid on white."""
     from PIL import Image
 
     if image.mode == "RGB":
@@ -156,7 +154,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def _eight_bits(values: npt.NDArray[Any]) -> Bytes:
     """Return 16-bit grey by its high byte; floats in [0, 1] or [0, 255] scaled to bytes."""
     if values.dtype.kind == "f":
         top = 255.0 if np.nanmax(values, initial=0.0) <= 1.0 else 1.0
@@ -165,13 +163,13 @@ def _eight_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return np.asarray(high, dtype=np.uint8)
 
 
-def image_features(pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
-    """Return a 256-d unit vector a picture, from gradients and colour layout; shape (n, 256).
+def image_features(pictures: Sequence[Picture]) -> Vectors:
+    """Return one unit vector per picture, from gradients and colour layout; shape (n, 256).
 
     4x4 cells of 13 gradient directions over 32x32 gamma-compressed luma (HOG, Dalal & Triggs 2005,
     with the square root of RootSIFT, Arandjelovic & Zisserman 2012), and the mean colour of 4x4
-    cells. Nothing is fitted or downloaded; 4,000 pictures take a second. Good enough to find
-    wrong labels on digits (linear probe 0.97), weak on photographs (CIFAR-10: 0.58).
+    cells. Nothing is fitted or downloaded; 4,000 pictures per second. Good enough to find wrong
+    labels of digits (linear probe 0.97), weak on photographs (CIFAR-10: 0.58).
     """
     grid = _grid(pictures)
     out = np.empty((len(grid), CELLS * CELLS * (DIRECTIONS + 3)), dtype=np.float32)

@@ -1,1 +1,1 @@
-"""labels."""
+"""Wrong labels: out-of-fold probabilities, and confident learning on them."""

@@ -8,29 +8,32 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.maths.arrays import Int64
+from pipelines.maths.arrays import Floats, Int64
 
 Features = npt.NDArray[np.floating]
-Weights = npt.NDArray[np.float64]
 
 INVERSE_PENALTY = 10.0
 """scikit-learn's C. Unit vectors need less shrinking than its default of 1."""
 ITERATIONS = 1000
 BLOCK = 256
-"""Rows multiplied at a time. Always as many, padded with zeros: the shape of a product changes
+"""Rows multiplied at a time. Always this many, padded with zeros: the shape of a product changes
 its last bits, and a probability may depend on its row alone."""
+
+
+class TooFewLabels(ValueError):
+    """There are too few rows with a label to fit a model; the message is for the user."""
 
 
 @dataclass(frozen=True)
 class FoldModels:
-    """One linear model a fold, as plain arrays.
+    """One linear model per fold, as plain arrays.
 
-    A class that a model has never seen has intercept -inf there, so probability 0.
+    A class that a model has never seen has intercept -inf there, so its probability is 0.
     """
 
-    coef: Weights
+    coef: Floats
     """Shape (folds, classes, dimensions)."""
-    intercept: Weights
+    intercept: Floats
     """Shape (folds, classes)."""
 
 
@@ -41,9 +44,9 @@ def fit_folds(
     n_folds: int,
     n_classes: int | None = None,
 ) -> FoldModels:
-    """Fit a logistic regression to the rows outside each fold; scikit-learn, extra `labels`.
+    """Fit a logistic regression of scikit-learn to the rows outside each fold.
 
-    Deterministic for rows in the same order: one BLAS thread, whatever the machine has.
+    Rows in the same order give the same models: one BLAS thread is used, on any machine.
 
     Args:
         vectors: shape (n, dimensions).
@@ -53,7 +56,7 @@ def fit_folds(
         n_classes: number of classes; default: the largest label plus 1.
 
     Raises:
-        ValueError: no labelled row is left outside a fold.
+        TooFewLabels: no labelled row is left outside a fold.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -79,9 +82,7 @@ def fit_folds(
     return FoldModels(coef, intercept)
 
 
-def predict(
-    models: FoldModels, vectors: Features, folds: npt.NDArray[np.integer]
-) -> npt.NDArray[np.float64]:
+def predict(models: FoldModels, vectors: Features, folds: npt.NDArray[np.integer]) -> Floats:
     """Return the probabilities of each row by the model of its fold, shape (n, classes)."""
     probabilities = np.zeros((len(vectors), models.coef.shape[1]))
     for fold in np.unique(folds).tolist():
@@ -95,20 +96,18 @@ def predict(
     return probabilities
 
 
-def _training_rows(
-    labels: Int64, folds: npt.NDArray[np.integer], fold: int
-) -> npt.NDArray[np.int64]:
+def _training_rows(labels: Int64, folds: npt.NDArray[np.integer], fold: int) -> Int64:
     """Return the labelled rows outside a fold, ascending."""
     row = np.flatnonzero((folds != fold) & (labels >= 0))
     if not row.size:
-        raise ValueError(
+        raise TooFewLabels(
             f"no labelled row is left outside fold {fold}: use fewer folds or more labelled rows"
         )
     return row
 
 
-def _softmax(scores: Weights) -> Weights:
+def _softmax(scores: Floats) -> Floats:
     """Return exp(scores) scaled to sum 1 along the last axis, without overflow."""
     raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    scaled: Weights = raised / raised.sum(axis=1, keepdims=True)
+    scaled: Floats = raised / raised.sum(axis=1, keepdims=True)
     return scaled

@@ -1,11 +1,11 @@
-"""Selection under a budget: the best rows of each group, exactly, of runs nobody holds together.
+"""Selection under a budget: exactly the best rows of each group, though no place holds all rows.
 
-Every row has a rank, a triple that no other row has: by falling score, then by a hash of its id,
-then by its key. Each shard sorts its rows and tells only where blocks of about sqrt(rows) of them
+Every row has a rank, a triple that no other row has: the score, highest first, then a hash of its
+id, then its key. Each shard sorts its rows and tells only where blocks of about sqrt(rows) of them
 begin and end (regular sampling, as in Shi & Schaeffer 1992, "Parallel sorting by regular
-sampling"). From the blocks of all shards follows between which two ranks the cut lies: all rows
-before are kept, all behind are not, and only those between, about one block a shard, are looked at
-one by one. No assumption about the scores is made: all may be equal.
+sampling"). The blocks of all shards tell between which two ranks the cut lies: all rows before are
+kept, all rows behind are not, and only those between, about one block per shard, are looked at one
+by one. Nothing is assumed about the scores: all may be equal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 @dataclass(frozen=True)
 class Ranks:
-    """Ranks of rows, smaller is better: compared by `order`, then `hash`, then `key`."""
+    """Ranks of rows, the smaller the better: compared by `order`, then `hash`, then `key`."""
 
     order: UInt64
     hash: UInt64
@@ -56,14 +56,14 @@ def order_of(scores: npt.ArrayLike) -> UInt64:
 
 
 def score_of(order: UInt64) -> Floats:
-    """Return the scores that `order_of` was given; NaN where there was none, as for order 0."""
+    """Return the scores that `order_of` was given; NaN where there was none, and for order 0."""
     rising = ~order
     bits = np.where(rising & _SIGN, rising ^ _SIGN, ~rising)
     return cast("Floats", bits.view(np.float64))
 
 
 def block_length(rows: int) -> int:
-    """Return how many rows a block has: with sqrt(rows / 2), what a shard tells is least."""
+    """Return how many rows a block has: with sqrt(rows / 2) of them, a shard has least to tell."""
     return max(1, ceil(sqrt(rows / 2)))
 
 
@@ -91,7 +91,7 @@ class Cuts:
     """The block whose first row may be the first that is not kept: all rows before it are kept.
     -1 where everything is kept."""
     sure_out: Int64
-    """The block whose last row is surely not kept, nor is any after it."""
+    """The block whose last row is surely not kept, nor is any row after it."""
     last_in: Int64
     """The last block that lies before that row as a whole."""
 
@@ -99,8 +99,8 @@ class Cuts:
 def locate(groups: Int64, weights: Int64, first: Ranks, last: Ranks, budgets: Int64) -> Cuts:
     """Find where the longest prefix of each group ends whose weight is within its budget.
 
-    Up to a rank t, the blocks that end by t weigh at most what the rows do, and those that start
-    by t at least that; where these bounds pass the budget, the cut lies between.
+    The rows up to a rank t weigh at least what the blocks that end by t do, and at most what those
+    that start by t do. The cut lies between the ranks at which these two bounds pass the budget.
 
     Args:
         groups: number of the group of each block, 0 to groups - 1.

@@ -38,7 +38,7 @@ def share_out(total: int, shares: Floats, available: Int64) -> Int64:
 
     What a source lacks goes to the others in proportion to their shares; one with share 0 gets
     nothing. Whole numbers by largest remainder, ties to the first; they add up to `total`, or to
-    all that the sources with a share have, if that is less. At most one pass a source.
+    all that the sources with a share have, if that is less. At most one pass per source.
     """
     given = np.zeros(len(shares), np.int64)
     able = (shares > 0) & (available > 0)

@@ -1,4 +1,4 @@
-"""Importance weights from hashed n-grams: how much more likely a text is in a target than here.
+"""Importance weights by hashed n-grams: how much likelier a text is in a target than in the corpus.
 
 The features of Xie et al. 2023, "Data Selection for Language Models via Importance Resampling"
 (arXiv:2302.03169): words and pairs of neighbouring words, each hashed to one of some thousand
@@ -12,21 +12,20 @@ from typing import cast
 
 import numpy as np
 
-from pipelines.maths.arrays import Floats, Int64, Mask, UInt64, mix
+from pipelines.maths.arrays import ODD, Floats, Int64, Mask, UInt64, mix
 from pipelines.maths.text.tokens import Tokens
 
 SCALE = 2.0**32
 """Log ratios are rounded to multiples of 1 / SCALE."""
 _FLOOR = 1e-8
 """Added to probabilities, as in the authors' code (p-lambda/dsir, hashed_ngram_dsir.py)."""
-_ODD = np.uint64(0xD6E8FEB86659FD93)
 
 
 def ngram_buckets(tokens: Tokens, buckets: int) -> tuple[Int64, Int64, Mask]:
     """Return the bucket of each word, of the pair it begins, and whether it begins one."""
     hashes = tokens.hashes
     following = np.append(hashes[1:], np.uint64(0))
-    pairs = mix(mix(hashes) * _ODD + following)
+    pairs = mix(mix(hashes) * np.uint64(ODD) + following)
     begins = np.ones(len(hashes), dtype=np.bool_)
     begins[tokens.offsets[1:][tokens.counts > 0] - 1] = False
     size = np.uint64(buckets)

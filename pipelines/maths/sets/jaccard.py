@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.maths.arrays import Int64, offsets_of
+from pipelines.maths.arrays import HALF, Floats, Int64, UInt32, UInt64, offsets_of
 from pipelines.maths.text.tokens import Tokens
 
-UInt32 = npt.NDArray[np.uint32]
-
-_HALF = np.uint64(32)
 _ELEMENTS = 1 << 22
 """Elements that are sorted at a time."""
 
@@ -24,9 +20,9 @@ class Sets:
 
     The hashes are the upper halves of 64-bit shingle hashes. Of two texts of m and n shingles, m·n
     / 2^32 are expected to be equal by chance: 0.0002 for texts of 1,000, which moves their
-    similarity by less than 10^-6 on average. Texts of a single shingle would be equal altogether,
-    some 100 pairs of a million such texts; so each also has a check: the lower half of its
-    smallest 64-bit hash.
+    similarity by less than 10^-6 on average. But texts of a single shingle would be equal as a
+    whole: about 100 pairs among a million such texts. So each text also has a check, the lower half
+    of its smallest 64-bit hash.
     """
 
     hashes: UInt32
@@ -35,7 +31,7 @@ class Sets:
 
     @property
     def counts(self) -> Int64:
-        """Number of shingles a text, shape (n,)."""
+        """Number of shingles per text, shape (n,)."""
         return np.diff(self.offsets)
 
 
@@ -46,18 +42,18 @@ def checked_sets(shingles: Tokens) -> Sets:
     if filled.size:
         smallest = np.minimum.reduceat(shingles.hashes, shingles.offsets[:-1][filled])
         checks[filled] = smallest.astype(np.uint32)
-    return Sets((shingles.hashes >> _HALF).astype(np.uint32), shingles.offsets, checks)
+    return Sets((shingles.hashes >> HALF).astype(np.uint32), shingles.offsets, checks)
 
 
 def distinct(shingles: Tokens) -> Sets:
     """Return each text's set of hashes cut to 32 bits, sorted."""
     multisets = checked_sets(shingles)
     owner = np.repeat(np.arange(len(multisets.counts), dtype=np.uint64), multisets.counts)
-    tagged = owner << _HALF | multisets.hashes
+    tagged = owner << HALF | multisets.hashes
     tagged.sort()
     if len(tagged):
         tagged = tagged[np.concatenate([[True], tagged[1:] != tagged[:-1]])]
-    sizes = np.bincount((tagged >> _HALF).astype(np.int64), minlength=len(multisets.counts))
+    sizes = np.bincount((tagged >> HALF).astype(np.int64), minlength=len(multisets.counts))
     return Sets(tagged.astype(np.uint32), offsets_of(sizes), multisets.checks)
 
 
@@ -74,10 +70,10 @@ def column_sets(column: pa.StructArray) -> Sets:
     return Sets(hashes.flatten().to_numpy(), offsets, checks.to_numpy())
 
 
-def jaccard(sets: Sets, left: Int64, right: Int64) -> npt.NDArray[np.float64]:
+def jaccard(sets: Sets, left: Int64, right: Int64) -> Floats:
     """Return |A ∩ B| / |A ∪ B| for the pairs (left[i], right[i]) of `sets`, made by `distinct`.
 
-    Two empty sets have similarity 0: nothing is a duplicate for want of content.
+    Two empty sets have similarity 0: texts without content are no duplicates.
     """
     sizes = sets.counts
     total = sizes[left] + sizes[right]
@@ -103,12 +99,12 @@ def _intersections(sets: Sets, left: Int64, right: Int64) -> Int64:
     pair = np.arange(len(left), dtype=np.uint64)
     tagged = np.concatenate([_tag(sets, left, pair), _tag(sets, right, pair)])
     tagged.sort()
-    equal = tagged[1:][tagged[1:] == tagged[:-1]] >> _HALF
+    equal = tagged[1:][tagged[1:] == tagged[:-1]] >> HALF
     return np.bincount(equal.astype(np.int64), minlength=len(left))
 
 
-def _tag(sets: Sets, members: Int64, pair: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def _tag(sets: Sets, members: Int64, pair: UInt64) -> UInt64:
     counts = sets.counts[members]
     skip = np.repeat(sets.offsets[members] - offsets_of(counts)[:-1], counts)
     elements = sets.hashes[np.arange(len(skip)) + skip]
-    return np.repeat(pair << _HALF, counts) | elements
+    return np.repeat(pair << HALF, counts) | elements

@@ -11,21 +11,21 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.maths.arrays import Int64, mix
+from pipelines.maths.arrays import GOLDEN, Int64, UInt32, UInt64, mix
 from pipelines.maths.sets.jaccard import Sets
 
-Ranks = tuple[npt.NDArray[np.integer], ...]
-"""Sort keys as `np.lexsort` takes them, the last one first."""
+SortKeys = tuple[npt.NDArray[np.integer], ...]
+"""Arrays to sort by, as `np.lexsort` takes them: the last one counts first."""
 
 RECALL_AT_THRESHOLD = 0.999
-"""Banding is chosen so that a pair exactly at the threshold becomes a candidate this surely."""
+"""Probability at which a pair exactly at the threshold must become a candidate."""
 
 
 def plan_bands(similarity: float, permutations: int) -> tuple[int, int]:
-    """Return (bands, rows a band) with the fewest chance candidates at RECALL_AT_THRESHOLD.
+    """Return (bands, rows per band) with the fewest chance candidates at RECALL_AT_THRESHOLD.
 
-    More rows a band make a band more selective; the most rows are taken that still find a pair at
-    `similarity` with the wanted probability 1 - (1 - s^rows)^bands.
+    The more rows in a band, the more selective it is. So the result is the most rows with which a
+    pair at `similarity` is still found with the wanted probability 1 - (1 - s^rows)^bands.
     """
     for rows in range(permutations, 1, -1):
         bands = permutations // rows
@@ -39,12 +39,12 @@ def candidate_probability(similarity: float, bands: int, rows: int) -> float:
     return float(1.0 - (1.0 - similarity**rows) ** bands)
 
 
-def signatures(shingles: Sets, permutations: int, seed: int) -> npt.NDArray[np.uint32]:
+def signatures(shingles: Sets, permutations: int, seed: int) -> UInt32:
     """Return the MinHash signature of each text, shape (n, permutations).
 
-    Permutations are h -> a·h + b mod 2^32 of 32-bit shingle hashes, `a` odd: bijections, so that
-    minima collide only where shingles do. Repeats do not matter: the signature of a set is that of
-    the text it comes from. A text without shingles has a signature of ones.
+    Permutations are h -> a·h + b mod 2^32 of 32-bit shingle hashes. As `a` is odd they are
+    bijections, so that minima collide only where shingles do. Repeated shingles change nothing. A
+    text without shingles has a signature whose bits are all ones.
     """
     rng = np.random.default_rng(seed)
     a = rng.integers(0, 1 << 32, permutations, dtype=np.uint32) | np.uint32(1)
@@ -61,24 +61,22 @@ def signatures(shingles: Sets, permutations: int, seed: int) -> npt.NDArray[np.u
     return np.ascontiguousarray(minima.T)
 
 
-def band_hashes(signature: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.NDArray[np.uint64]:
-    """Return one hash a band of each signature, shape (n, bands)."""
+def band_hashes(signature: UInt32, bands: int, rows: int) -> UInt64:
+    """Return one hash per band of each signature, shape (n, bands)."""
     used = signature[:, : bands * rows].reshape(len(signature), bands, rows)
     folded = np.zeros((len(signature), bands), dtype=np.uint64)
     for i in range(rows):
-        folded = mix(folded ^ used[:, :, i] + np.uint64(0x9E3779B97F4A7C15) * folded)
-    return cast("npt.NDArray[np.uint64]", folded)
+        folded = mix(folded ^ used[:, :, i] + np.uint64(GOLDEN) * folded)
+    return cast("UInt64", folded)
 
 
-def bucket_pairs(hashes: npt.NDArray[np.uint64], most: int) -> tuple[Int64, Int64, list[Int64]]:
+def bucket_pairs(hashes: UInt64, most: int) -> tuple[Int64, Int64, list[Int64]]:
     """Return the pairs (i, j) of rows that share a hash, and the buckets that are too large.
 
-    All pairs of a bucket of up to `most` rows; of a larger one, the mark of a template or of
-    boilerplate, its rows.
+    A bucket of up to `most` rows gives all its pairs. A larger one, the mark of a template or of
+    boilerplate, gives none: its rows are returned.
     """
-    order = np.argsort(
-        hashes
-    )  # not stable, which is slower: nothing depends on the order of equals
+    order = np.argsort(hashes)  # a stable sort is slower, and nothing depends on equals
     ordered = hashes[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(order)])
     sizes = np.diff(np.concatenate([starts, [len(order)]]))
@@ -92,11 +90,11 @@ def bucket_pairs(hashes: npt.NDArray[np.uint64], most: int) -> tuple[Int64, Int6
     return order[np.concatenate(left)], order[np.concatenate(right)], large
 
 
-def chain_and_star(bucket: Int64, ranks: Ranks) -> tuple[Int64, Int64]:
-    """Return pairs that link the rows of a bucket: 2k for k rows rather than k²/2.
+def chain_and_star(bucket: Int64, ranks: SortKeys) -> tuple[Int64, Int64]:
+    """Return pairs that link the rows of a bucket: 2k pairs of k rows instead of k²/2.
 
-    A chain in the order of `ranks` and a star around its first row. Ranks that go by content put
-    equals side by side, and make the pairs the same for any order of the rows.
+    They are a chain in the order of `ranks` and a star around its first row. Ranks that go by
+    content put equals side by side, and make the pairs the same for any order of the rows.
     """
     members = bucket[np.lexsort([rank[bucket] for rank in ranks])]
     left = np.concatenate([members[:-1], np.full(max(len(members) - 2, 0), members[0])])

@@ -2,7 +2,7 @@
 
 A character is a Unicode code point of the text after simple case folding (one code point for one:
 ẞ is ß, which stays as it is; ς and Σ are σ) and with each run of white space (that of `str.split`)
-made one space, none at either end. No Python runs per row.
+made one space, with none at either end. No Python runs per row.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.maths.arrays import Mask, mix, offsets_of, utf8_bytes
+from pipelines.maths.arrays import Int64, Mask, UInt32, mix, offsets_of, utf8_bytes
 from pipelines.maths.text.tokens import Tokens
 
 _TABLED = 0x20000
@@ -29,7 +28,7 @@ def character_tokens(texts: pa.Array) -> Tokens:
     return Tokens(mix(points.astype(np.uint64) + np.uint64(1)), offsets)
 
 
-def characters(texts: pa.Array) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+def characters(texts: pa.Array) -> tuple[UInt32, Int64]:
     """Return the code points of all texts, folded and collapsed, and the n + 1 offsets of texts."""
     raw, ends = utf8_bytes(texts)
     points = np.frombuffer(raw.tobytes().decode().encode("utf-32-le"), "<u4")
@@ -53,15 +52,13 @@ def characters(texts: pa.Array) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.
     return _kept(small, offsets, keep)
 
 
-def _kept(
-    points: npt.NDArray[np.uint32], offsets: npt.NDArray[np.int64], keep: Mask
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+def _kept(points: UInt32, offsets: Int64, keep: Mask) -> tuple[UInt32, Int64]:
     """Return the points where `keep` holds, and their offsets."""
     return points[keep], offsets_of(keep)[offsets]
 
 
 @functools.cache
-def _fold_tables() -> tuple[npt.NDArray[np.uint32], Mask]:
+def _fold_tables() -> tuple[UInt32, Mask]:
     """Return the folded code point, and whether it is white space, of the first two planes."""
     folded = np.arange(_TABLED + 1, dtype=np.uint32)
     blank = np.zeros(_TABLED + 1, dtype=np.bool_)

@@ -30,10 +30,10 @@ class Units:
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     def gaps(self, cut: Mask) -> tuple[Int64, Int64, Int64]:
-        """Return the spans, in the bytes of all texts, to cut to be rid of some units.
+        """Return the spans, in the bytes of all texts, to cut so that some units are gone.
 
-        With a unit goes the gap before it, or, where no unit is kept before it, the gap after it:
-        what is left is the kept units joined by gaps.
+        The gap before a unit is cut with it, or the gap after it where no unit before it is kept:
+        what is left are the kept units joined by gaps.
         """
         texts, kept = self.texts, np.cumsum(~cut)
         up_to = np.concatenate([[0], kept])[self.offsets[:-1]]

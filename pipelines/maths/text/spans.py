@@ -41,7 +41,7 @@ def merged(texts: Int64, starts: Int64, stops: Int64) -> tuple[Int64, Int64, Int
 
 
 def without(strings: pa.Array, texts: Int64, starts: Int64, stops: Int64) -> pa.Array:
-    """Return a string array without some spans, about 3 ns a byte; a null stays null.
+    """Return a string array without some spans; a null stays null. About 3 ns per byte.
 
     Spans begin and end between characters.
     """
@@ -71,11 +71,11 @@ def pieces(strings: pa.Array, starts: Int64, stops: Int64) -> pa.Array:
 def bytes_of_tokens(
     strings: pa.Array, texts: Int64, starts: Int64, stops: Int64
 ) -> tuple[Int64, Int64, Int64]:
-    """Return what to cut to be rid of spans of tokens, and the number of tokens of each text.
+    """Return the bytes to cut so that spans of tokens are gone, and the number of tokens per text.
 
-    What stands between a cut token and the next one goes with it. A line of which the first token
-    is cut loses what stands before that too (a bullet, an indent); otherwise the line break that
-    ends it stays.
+    What stands between a cut token and the next one is cut as well. A line whose first token is cut
+    also loses what stands before it (a bullet, an indent); otherwise the line break that ends the
+    line stays.
 
     Args:
         strings: the texts.
@@ -84,7 +84,7 @@ def bytes_of_tokens(
         stops: the token after each span.
 
     Returns:
-        first byte and end of each span in its text; and tokens a text, shape (len(strings),).
+        first byte and end of each span in its text; and tokens per text, shape (len(strings),).
     """
     at, lengths, offsets = token_spans(strings)
     ends = at + lengths

@@ -14,15 +14,15 @@ import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.maths.arrays import (
-    _ODD,
+    ODD,
+    Bytes,
     Int64,
     Mask,
     UInt64,
-    _hash_spans,
+    hash_spans,
     mix,
     offsets_of,
     utf8_bytes,
@@ -33,7 +33,6 @@ _TABLED = 0x20000
 _IDEOGRAPHS = (0x20000, 0x32400)
 _OUTSIDE, _WORD, _ALONE = 0, 1, 2
 
-# Ranges of scripts that put no space between words: a character is a token of its own.
 _UNSPACED = (
     (0x0E00, 0x0EFF),
     (0x1000, 0x109F),
@@ -43,6 +42,7 @@ _UNSPACED = (
     (0x4E00, 0x9FFF),
     (0xF900, 0xFAFF),
 )
+"""Ranges of scripts that put no space between words: each character is a token of its own."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Tokens:
 
     @property
     def counts(self) -> Int64:
-        """Number of tokens a text, shape (n,)."""
+        """Number of tokens per text, shape (n,)."""
         return np.diff(self.offsets)
 
     def filter(self, keep: Mask) -> Tokens:
@@ -67,7 +67,7 @@ class Tokens:
 def tokenize(texts: pa.Array) -> Tokens:
     """Find and hash the tokens of a string array; a null has none."""
     lower, starts, lengths, offsets = _scan(texts)
-    return Tokens(_hash_spans(lower, starts, lengths), offsets)
+    return Tokens(hash_spans(lower, starts, lengths), offsets)
 
 
 def token_spans(texts: pa.Array) -> tuple[Int64, Int64, Int64]:
@@ -81,8 +81,8 @@ def token_spans(texts: pa.Array) -> tuple[Int64, Int64, Int64]:
     return starts, lengths, offsets
 
 
-def _scan(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Int64, Int64, Int64]:
-    """Return the lowercased bytes (16 to spare), starts and lengths of tokens, and offsets."""
+def _scan(texts: pa.Array) -> tuple[Bytes, Int64, Int64, Int64]:
+    """Return the lowercased bytes and 16 spare ones, starts and lengths of tokens, and offsets."""
     raw, ends = utf8_bytes(texts)
     size = len(raw)
     lower = np.zeros(size + 16, dtype=np.uint8)
@@ -107,15 +107,16 @@ def _scan(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Int64, Int64, Int64]:
 def shingles(tokens: Tokens, size: int) -> Tokens:
     """Return the hash of each window of `size` consecutive tokens.
 
-    A text of fewer tokens has one shingle, all of its tokens; a text without tokens has none, so
-    that it is similar to nothing.
+    A text of fewer tokens has one shingle, made of all its tokens; a text without tokens has none,
+    so that it is similar to nothing.
     """
+    odd = np.uint64(ODD)
     counts, first = tokens.counts, tokens.offsets[:-1]
     padded = np.concatenate([tokens.hashes, np.zeros(size, np.uint64)])
     total = len(tokens.hashes)
     window = np.zeros(total, dtype=np.uint64)
     for i in range(size):
-        window *= _ODD
+        window *= odd
         window += padded[i : i + total]
     short = np.flatnonzero((counts < size) & (counts > 0))
     valid = np.ones(total, dtype=np.bool_)
@@ -126,7 +127,7 @@ def shingles(tokens: Tokens, size: int) -> Tokens:
         whole_text = np.zeros(short.size, dtype=np.uint64)
         for i in range(size):
             at = np.minimum(first[short] + i, total - 1)
-            whole_text = whole_text * _ODD + np.where(
+            whole_text = whole_text * odd + np.where(
                 i < counts[short], tokens.hashes[at], np.uint64(0)
             )
         window[first[short]] = whole_text
@@ -136,9 +137,7 @@ def shingles(tokens: Tokens, size: int) -> Tokens:
     return Tokens(hashes, offsets_of(per_text))
 
 
-def _classify_beyond_ascii(
-    raw: npt.NDArray[np.uint8], lower: npt.NDArray[np.uint8], inside: Mask, cut: Mask
-) -> None:
+def _classify_beyond_ascii(raw: Bytes, lower: Bytes, inside: Mask, cut: Mask) -> None:
     """Mark and lowercase the characters of two to four bytes, in place."""
     lead = np.flatnonzero(raw >= 0xC0)
     if not lead.size:
@@ -172,8 +171,8 @@ def _classify_beyond_ascii(
 
 
 @functools.cache
-def _unicode_tables() -> tuple[npt.NDArray[np.uint8], Int64]:
-    """Return the kind and the lowercase of each code point of the first two planes, and of none.
+def _unicode_tables() -> tuple[Bytes, Int64]:
+    """Return kind and lowercase of each code point of the first two planes, then of those beyond.
 
     Lowercase only where it is one character of the same number of UTF-8 bytes.
     """

@@ -1,24 +1,22 @@
 """Winnowing: few fingerprints of a text such that texts that share a long run of tokens share one.
 
 Schleimer, Wilkerson, Aiken, "Winnowing: local algorithms for document fingerprinting", SIGMOD 2003.
-Of the hashes of the grams of k tokens inside each window of `span` tokens the least is selected.
-What is selected depends on the window alone; so where a window occurs twice, the same gram is
-selected in both places. Ties are all selected, which the guarantee survives. Of random text about
-2 / (span - k + 2) of the positions are selected: one in 13 for `span` 50.
+A gram is k tokens in a row. In each window of `span` tokens, the gram with the least hash is
+selected. What is selected depends on the window alone; so where a window occurs twice, the same
+gram is selected in both places. Of equal least hashes all are selected, which keeps that promise.
+In random text about 2 / (span - k + 2) of the positions are selected: one in 13 for `span` 50.
 
-All arrays are flat over the tokens of a batch; a few passes over 8 bytes a token.
+All arrays are flat over the tokens of a batch; a few passes over 8 bytes per token.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pipelines.maths.arrays import Int64, Mask, UInt64, mix
+from pipelines.maths.arrays import ODD, Int64, Mask, UInt64, mix
 from pipelines.maths.text.tokens import Tokens
 
-_BASE = 0xD6E8FEB86659FD93
-"""Odd, so that it has an inverse modulo 2^64; with 3 modulo 8 its powers repeat last."""
-_INVERSE = pow(_BASE, -1, 1 << 64)
+_INVERSE = pow(ODD, -1, 1 << 64)
 
 
 def gram_size(span: int) -> int:
@@ -35,7 +33,7 @@ def window_hashes(hashes: UInt64, size: int) -> UInt64:
     if n < size:
         return np.empty(0, np.uint64)
     sums = np.zeros(n + 1, dtype=np.uint64)
-    np.cumsum(hashes * _powers(_BASE, n), out=sums[1:])
+    np.cumsum(hashes * _powers(ODD, n), out=sums[1:])
     windows = (sums[size:] - sums[:-size]) * _powers(_INVERSE, n)[: n - size + 1]
     return np.maximum(mix(windows), np.uint64(1))
 
@@ -61,14 +59,14 @@ def least_hashes(tokens: Tokens, grams: UInt64, span: int) -> UInt64:
 def selected(tokens: Tokens, span: int) -> tuple[Int64, UInt64]:
     """Return the tokens at which selected grams start, ascending, and the hashes of those grams.
 
-    Of one gram selected many times in a row (periodic text) the first two are returned.
+    Where one gram is selected many times in a row (periodic text), the first two are returned.
     """
     grams = window_hashes(tokens.hashes, gram_size(span))
     least = least_hashes(tokens, grams, span)
     if not least.any():
         return np.empty(0, np.int64), np.empty(0, np.uint64)
     width = span - gram_size(span) + 1
-    # Windows that hold a gram have no greater least hash: it is selected iff the greatest is its.
+    # No window that holds a gram has a greater least hash; if the greatest is its own, it is taken.
     before = np.concatenate([np.zeros(width - 1, np.uint64), least[: len(grams)]])
     at = np.flatnonzero(_slide(np.maximum, before, width) == grams)
     hashes, texts = grams[at], np.searchsorted(tokens.offsets, at, side="right")

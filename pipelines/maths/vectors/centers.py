@@ -1,6 +1,6 @@
-"""Distances of unit vectors to some centers that no batch, block or machine can change.
+"""Distances of unit vectors to some centers: the same in any batch or block, on any machine.
 
-They are computed in float64, of vectors on the grid: half as fast as in float32.
+They are computed in float64 from vectors on the grid, at half the speed of float32.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def squared_distances(left: Floats, right: Floats) -> Floats:
 def nearest_centers(vectors: Vectors, centers: Vectors) -> tuple[Int64, Floats]:
     """Return the number of the nearest center of each vector and the squared distance to it.
 
-    Of centers at the same distance, the first counts. rows · centers products of vectors.
+    Of centers at the same distance, the first counts. Costs rows · centers products of vectors.
     """
     nearest = np.zeros(len(vectors), dtype=np.int64)
     best = np.full(len(vectors), np.inf)

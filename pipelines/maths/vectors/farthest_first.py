@@ -16,7 +16,7 @@ from pipelines.maths.vectors.centers import squared_distances
 from pipelines.maths.vectors.unit_vectors import TILE, on_grid
 
 ONE_PARTITION_UP_TO = 20_000
-"""Rows of which centers are chosen in one go."""
+"""Most rows whose centers are chosen in one go."""
 _BLOCK = 256
 """Rows whose distances are brought up to date at a time."""
 
@@ -24,8 +24,8 @@ _BLOCK = 256
 def plan_parts(rows: int, centers: int) -> int:
     """Return into how many parts `rows` are cut to choose `centers` of them.
 
-    Each part chooses all centers and their union is chosen from again, so sqrt(rows / centers)
-    parts balance the largest part of the first round with the only one of the second.
+    Each part chooses `centers` of its rows, and the final ones are chosen among all of these. With
+    sqrt(rows / centers) parts, a part of the first round is as large as the only one of the second.
     """
     if rows <= ONE_PARTITION_UP_TO or not centers:
         return 1
@@ -41,9 +41,9 @@ def farthest_first(vectors: Vectors, wanted: int) -> Int64:
     https://arxiv.org/abs/1708.00489).
 
     Distances only shrink as centers are added, so an old distance is an upper bound: only rows
-    whose bound leads are brought up to date, a block at a time, and the result is that of updating
-    all of them each time (lazy greedy: Minoux 1978). At most rows · wanted products of vectors, far
-    fewer where vectors lie in clumps.
+    with the greatest bounds are brought up to date, a block at a time. The result is the same as if
+    all were updated each time (lazy greedy: Minoux 1978). At most rows · wanted products of
+    vectors, far fewer where vectors lie in clumps.
 
     Args:
         vectors: shape (n, dimensions), of length 1 or 0.
@@ -83,7 +83,7 @@ class _Traversal:
         )
 
     def refresh(self, block: Int64) -> Floats:
-        """Bring the distances of some rows up to date; returns their vectors on the grid."""
+        """Bring the distances of some rows up to date; return their vectors on the grid."""
         points = on_grid(self.vectors[block])
         first = int(self.seen[block].min())
         for start in range(first, self.count, TILE):

@@ -12,7 +12,7 @@ from pipelines.maths.graph.components import components
 from pipelines.maths.vectors.joins import Joined, join_tiles
 from pipelines.maths.vectors.unit_vectors import (
     EXACT_UP_TO,
-    SAMPLE_A_CELL,
+    SAMPLE_PER_CELL,
     TILE,
     assign_cells,
     margin_of,
@@ -38,14 +38,14 @@ class Search:
 def join_cells(vectors: Vectors, cells: Int64, search: Search, splits: int = 0) -> Joined:
     """Join vectors that share a cell.
 
-    A cell with more pairs to compare than one of EXACT_UP_TO vectors has is cut into cells of its
+    A cell in which more pairs are compared than among EXACT_UP_TO vectors is cut into cells of its
     own; after `_MOST_SPLITS` cuts, pairs are left out and counted.
 
     Args:
         vectors: shape (n, dimensions), no two equal.
         cells: up to `probes` cells of each vector, shape (n, probes); -1 is none.
         search: what is looked for.
-        splits: how many times the cells were cut already.
+        splits: how many times the cells have been cut.
     """
     n = len(vectors)
     closest, best, left_out = np.arange(n), np.zeros(n), 0
@@ -83,6 +83,6 @@ def _members(cells: Int64) -> Iterator[Int64]:
 def _own_cells(vectors: Vectors, search: Search) -> Int64:
     """Return the cells of vectors by centroids of their own."""
     cells = plan_cells(len(vectors))
-    drawn = np.random.default_rng(search.seed).permutation(len(vectors))[: cells * SAMPLE_A_CELL]
+    drawn = np.random.default_rng(search.seed).permutation(len(vectors))[: cells * SAMPLE_PER_CELL]
     centroids = train_centroids(vectors[drawn], cells, search.seed)
     return assign_cells(vectors, centroids, search.probes, margin_of(search.at_least))

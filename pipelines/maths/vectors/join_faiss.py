@@ -22,6 +22,10 @@ from pipelines.maths.vectors.unit_vectors import (
 )
 
 
+class IndexRefused(ValueError):
+    """FAISS cannot do what was asked for; the message is for the user."""
+
+
 @dataclass(frozen=True)
 class IndexSpec:
     """Which FAISS index, and how it is searched."""
@@ -40,7 +44,7 @@ def make_index(spec: IndexSpec, dimensions: int) -> Any:
     """Return an index of inner products, empty and not yet trained.
 
     Raises:
-        ValueError: FAISS has no such index or parameter for so many dimensions, or no GPU.
+        IndexRefused: FAISS has no such index or parameter for so many dimensions, or no GPU.
     """
     import faiss
 
@@ -49,12 +53,12 @@ def make_index(spec: IndexSpec, dimensions: int) -> Any:
     space: Any = faiss.ParameterSpace
     if spec.gpu:
         if not hasattr(faiss, "StandardGpuResources"):
-            raise ValueError(
+            raise IndexRefused(
                 f"gpu: true, but the installed faiss {faiss.__version__} has no GPU support: "
                 "install faiss-gpu-cu12 instead of faiss-cpu, or leave out `gpu`"
             )
         if not faiss.get_num_gpus():
-            raise ValueError("gpu: true, but faiss finds no GPU: leave out `gpu`")
+            raise IndexRefused("gpu: true, but faiss finds no GPU: leave out `gpu`")
         with _told(f"index {spec.factory!r}", "GPUs"):
             index, space = faiss.index_cpu_to_all_gpus(index), faiss.GpuParameterSpace
     if spec.search:
@@ -77,7 +81,7 @@ def join_nearest(vectors: Vectors, at_least: float, spec: IndexSpec, seed: int) 
         seed: of the order in which vectors are added.
 
     Raises:
-        ValueError: FAISS cannot build the index from so few vectors.
+        IndexRefused: FAISS cannot build the index from so few vectors.
     """
     n = len(vectors)
     order = np.random.default_rng(seed).permutation(n)
@@ -117,12 +121,12 @@ def _joined(vectors: Vectors, left: Int64, right: Int64, at_least: float) -> Joi
 
 @contextmanager
 def _told(what: str, of: str) -> Iterator[None]:
-    """Turn what FAISS throws into an error for the user."""
+    """Turn what FAISS raises into an error for the user."""
     try:
         yield
     except RuntimeError as error:
         said = re.split(r"\.(?:cpp|cu|h):\d+: ", str(error).strip())[-1]
-        raise ValueError(
+        raise IndexRefused(
             f"semantic_dedup: FAISS does not take {what} for {of} ({said}); what it takes: "
             "https://github.com/facebookresearch/faiss/wiki/The-index-factory"
         ) from error

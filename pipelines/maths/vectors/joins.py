@@ -25,7 +25,7 @@ from pipelines.maths.vectors.unit_vectors import (
 
 @dataclass(frozen=True)
 class Joined:
-    """Vectors joined by similar pairs; each array has one value a vector."""
+    """Vectors joined by similar pairs; each array has one value per vector."""
 
     group: Int64
     """Number of the connected component."""
@@ -44,7 +44,7 @@ class Joined:
 
 
 def join_copies(vectors: Vectors, join: Callable[[Int64], Joined]) -> Joined:
-    """Join vectors given how distinct ones are joined: equal ones are compared once.
+    """Join vectors, given a function that joins different ones: equal ones are compared once.
 
     Args:
         vectors: shape (n, dimensions).
@@ -69,10 +69,10 @@ def join_copies(vectors: Vectors, join: Callable[[Int64], Joined]) -> Joined:
 
 
 def edges_of(keys: Keys, vectors: Vectors, joined: Joined, at_least: float) -> pa.Table:
-    """Return at most two edges a row: to the first of its group and to its closest.
+    """Return at most two edges per row: to the first of its group and to its closest.
 
-    Columns `a`, `b` (keys) and `similarity`, NaN where two are in one group through others. They
-    hold the components, and all evidence that a verdict on more of the corpus can need.
+    Columns `a`, `b` (keys) and `similarity`, NaN where two are in one group through others. The
+    edges hold the components, and all evidence that a verdict on more of the corpus can need.
     """
     leader = joined.leaders()
     row = np.flatnonzero(leader != np.arange(len(keys)))
@@ -94,8 +94,8 @@ def join_tiles(vectors: Vectors, at_least: float, most: int | None = None) -> Jo
 
     Products are computed tile by tile of the upper triangle and none is stored, so memory does not
     grow with the number of similar pairs. Float32 decides which rows and columns of a tile are
-    computed exactly. Tiles of one group, as a dense blob has, are not computed at all: of such a
-    group the closest is the closest of those compared.
+    computed exactly. Tiles within one group, as a dense blob has, are not computed at all: there,
+    the closest is the closest of those compared.
 
     Args:
         vectors: shape (n, dimensions), no two equal.
@@ -109,7 +109,7 @@ def join_tiles(vectors: Vectors, at_least: float, most: int | None = None) -> Jo
     order = np.arange(n)
     compared = left_out = 0
     for start in range(0, n, TILE):
-        # What belongs together comes to lie together, so that tiles of one group can be left out.
+        # Vectors of one group are put side by side, so that tiles within it can be left out.
         order[start:] = order[start:][np.argsort(groups[order[start:]], kind="stable")]
         rows = order[start : start + TILE]
         for other in range(start, n, TILE):
@@ -159,7 +159,7 @@ def _join_tile(groups: Int64, similar: Mask, rows: Int64, columns: Int64) -> Int
     """Return the groups after joining those of similar rows and columns of a tile.
 
     Each row and column is joined with the first one of another group, until none is left
-    (Borůvka): at each turn at least half of the groups that are not done go.
+    (Borůvka): each turn joins away at least half of the groups that are not done.
     """
     while True:
         ours, theirs = groups[rows], groups[columns]

@@ -1,4 +1,4 @@
-"""Prototypes of unit vectors: the centroids of spherical k-means, and how far a vector is off."""
+"""Prototypes of unit vectors: the centroids of spherical k-means, and the distance to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipelines.maths.vectors.centers import nearest_centers
 from pipelines.maths.vectors.unit_vectors import train_centroids
 
 MOST_CLUSTERS = 16_384
-SAMPLE_A_CLUSTER = 256
+SAMPLE_PER_CLUSTER = 256
 """Rows of the sample a centroid is trained on, as far as the sample goes."""
 _MOST_SAMPLED = 1 << 16
 _SEEDED_FROM = 1 << 14
@@ -21,23 +21,23 @@ _PLACES = 6
 
 
 def sample_for(clusters: int) -> int:
-    """Return the rows that so many centroids are trained on: at least four a centroid."""
-    return min(_MOST_SAMPLED, clusters * SAMPLE_A_CLUSTER)
+    """Return the number of rows that centroids are trained on: at least four per centroid."""
+    return min(_MOST_SAMPLED, clusters * SAMPLE_PER_CLUSTER)
 
 
 def train_prototypes(sample: Vectors, clusters: int, seed: int) -> Vectors:
     """Return the centroids of spherical k-means on a sample, shape (clusters, dimensions).
 
-    Unlike the cells of `semantic_dedup`, of which any will do that are small, clusters should be
-    those that are there: so the start is a careful one, and a centroid has more passes and rows.
-    About 4 seconds for 1,000 clusters of 65,536 vectors of 256 numbers. All vectors of the sample
-    where there are not more than `clusters`.
+    For `semantic_dedup` any small cells will do, but clusters should be those that are really
+    there: so the starting points are chosen with care, and there are more passes, and more rows per
+    centroid. About 4 seconds for 1,000 clusters of 65,536 vectors of 256 numbers. Where the sample
+    has no more than `clusters` vectors, all of them are returned.
     """
     start = None
     if len(sample) > clusters:
         start = seeding(sample[:_SEEDED_FROM], clusters, np.random.default_rng(seed))
     return train_centroids(
-        sample, clusters, seed, passes=_PASSES, sample_a_cell=SAMPLE_A_CLUSTER, start=start
+        sample, clusters, seed, passes=_PASSES, sample_per_cell=SAMPLE_PER_CLUSTER, start=start
     )
 
 
@@ -47,7 +47,7 @@ def seeding(vectors: Vectors, clusters: int, lot: np.random.Generator) -> Vector
     Each next one is drawn with the squared distance to those before as its weight, the best of
     2 + ln(clusters) draws (Arthur & Vassilvitskii 2007, k-means++: the advantages of careful
     seeding, section 5). After k-means on 100 and 500 made blobs that overlap a little, 96 % had a
-    centroid of their own; 91 to 92 % with one draw a time, 91 % from random vectors (10 seeds).
+    centroid of their own; 91 to 92 % with one draw each time, 91 % from random vectors (10 seeds).
     """
     draws = 2 + int(log(clusters))
     chosen = [int(lot.integers(len(vectors)))]
@@ -73,5 +73,5 @@ def nearest_prototype(vectors: Vectors, prototypes: Vectors) -> tuple[Int64, Flo
 
 
 def _gaps(vectors: Vectors, others: Vectors) -> Floats:
-    """Return half the squared distances of unit vectors, shape (vectors, others)."""
+    """Return half of the squared distances of unit vectors, shape (vectors, others)."""
     return np.maximum(1.0 - (vectors @ others.T).astype(np.float64), 0.0)

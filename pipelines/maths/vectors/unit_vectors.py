@@ -11,12 +11,12 @@ import numpy as np
 from pipelines.maths.arrays import Floats, Int64, Vectors
 
 EXACT_UP_TO = 20_000
-"""Rows that are compared all with all."""
-CELLS_A_ROOT = 3
-"""Cells for each unit of the square root of the rows: then it costs about as much to find the cell
-of a row as to compare the rows of a cell."""
+"""Most rows that are compared all with all."""
+CELLS_PER_ROOT = 3
+"""Cells per unit of the square root of the rows: then it costs about as much to find the cell of a
+row as to compare the rows of a cell."""
 MOST_CELLS = 16_384
-SAMPLE_A_CELL = 32
+SAMPLE_PER_CELL = 32
 """Rows of the sample a centroid is trained on, as far as the sample goes."""
 _TRAINING_PASSES = 6
 _SPARE_PROBES = 4
@@ -31,7 +31,7 @@ UNITS = 1e6
 
 def plan_cells(rows: int) -> int:
     """Return the number of cells for a corpus: 1 where comparing all with all is cheap."""
-    return 1 if rows <= EXACT_UP_TO else min(MOST_CELLS, CELLS_A_ROOT * isqrt(rows))
+    return 1 if rows <= EXACT_UP_TO else min(MOST_CELLS, CELLS_PER_ROOT * isqrt(rows))
 
 
 def train_centroids(
@@ -40,21 +40,21 @@ def train_centroids(
     seed: int,
     *,
     passes: int = _TRAINING_PASSES,
-    sample_a_cell: int = SAMPLE_A_CELL,
+    sample_per_cell: int = SAMPLE_PER_CELL,
     start: Vectors | None = None,
 ) -> Vectors:
     """Return the centroids of spherical k-means on a sample, shape (cells, dimensions).
 
-    FAISS with one thread, so that the same sample gives the same centroids. All vectors of the
-    sample where there are not more than `cells`.
+    By FAISS on one thread, so that the same sample gives the same centroids. Where the sample has
+    no more than `cells` vectors, all of them are returned.
 
     Args:
         sample: unit vectors, shape (n, dimensions).
         cells: centroids to find.
-        seed: of the sample's sample, and of the start where none is given.
+        seed: decides which vectors are used, and where to start if no start is given.
         passes: of k-means.
-        sample_a_cell: most vectors a centroid is trained on.
-        start: centroids to start from, vectors drawn from the sample if left out.
+        sample_per_cell: most vectors a centroid is trained on.
+        start: centroids to start from; vectors drawn from the sample if left out.
     """
     if len(sample) <= cells:
         return sample
@@ -67,7 +67,7 @@ def train_centroids(
         seed=seed & 0x7FFFFFFF,
         spherical=True,
         min_points_per_centroid=1,
-        max_points_per_centroid=sample_a_cell,
+        max_points_per_centroid=sample_per_cell,
     )
     with one_thread():
         means.train(sample, init_centroids=start)
@@ -85,7 +85,7 @@ def fit_centroids(sample: Vectors, cells: int, seed: int) -> Vectors:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let FAISS use one thread: how sums are cut among threads shows in their last bits."""
+    """Let FAISS use one thread: how threads share a sum would show in its last bits."""
     import faiss
 
     threads = faiss.omp_get_max_threads()
@@ -99,12 +99,12 @@ def one_thread() -> Iterator[None]:
 def margin_of(at_least: float) -> float:
     """Return how much farther than the nearest cell others are still worth a comparison.
 
-    Two vectors of inner product `at_least` differ by d = sqrt(2 - 2 · at_least); only where the
-    difference points by more than half of its length from one centroid to the other can they part
-    at this margin. That leaves out cells of another topic altogether (closure assignment: Chen et
-    al. 2021, SPANN, https://arxiv.org/abs/2111.08566).
+    Two vectors of inner product `at_least` differ by d = sqrt(2 - 2 · at_least). With this margin
+    they miss each other only if more than half of that difference points from one centroid to the
+    other. So cells of quite another topic are left out (closure assignment: Chen et al. 2021,
+    SPANN, https://arxiv.org/abs/2111.08566).
     """
-    return float(np.sqrt(2 - 2 * at_least + 1 / UNITS) / 2)  # with what rounding lets through
+    return float(np.sqrt(2 - 2 * at_least + 1 / UNITS) / 2)  # 1 / UNITS: what rounding lets through
 
 
 def assign_cells(
@@ -113,8 +113,8 @@ def assign_cells(
     """Return the cells nearest to each vector, nearest first, shape (rows, probes).
 
     Cells whose product with the vector is more than `margin` below that of the nearest are -1.
-    FAISS proposes some more than wanted, in float32. Where what decides is closer than its
-    rounding, it is settled in exact arithmetic, so that it does not depend on the batch.
+    FAISS proposes some more cells than wanted, in float32. Where a decision is closer than the
+    error of float32, exact arithmetic settles it, so that it does not depend on the batch.
     """
     probes = min(probes, len(centroids))
     if len(centroids) == 1 or not len(vectors):

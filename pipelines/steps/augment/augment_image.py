@@ -38,7 +38,8 @@ class AugmentImage(Derive):
 
     Each copy gets `at_once` of the methods, drawn at random (RandAugment, Cubuk et al. 2020), at
     full size. The draw depends on the recipe's seed, the row's id and the copy alone. PNG stays
-    PNG, other formats become JPEG of quality 95; grey images stay grey. 1 to 3 ms a small image.
+    PNG, other formats become JPEG of quality 95; grey images stay grey. A small image takes 1 to
+    3 ms.
     """
 
     op: Literal["augment_image"] = "augment_image"
@@ -49,12 +50,12 @@ class AugmentImage(Derive):
     methods: tuple[Method, ...] = Field(
         default=("rotate", "shift_scale", "brightness_contrast", "noise"), min_length=1
     )
-    """What may be done. `flip` (left to right) only where a mirror image has the same label:
+    """What may be done. Use `flip` (left to right) only where a mirror image has the same label:
     not for digits or text."""
     copies: int = Field(default=1, ge=1, le=MAX_COPIES)
     """Rows made from each row."""
     at_once: int = Field(default=2, ge=1)
-    """Methods applied to one copy, at most all of them."""
+    """Number of methods applied to one copy, at most all of them."""
     strength: float = Field(default=0.5, gt=0, le=1)
     """How far a method goes: at 1, rotation by 30 degrees, shift and crop by 20 %, light 40 %."""
 
@@ -67,7 +68,7 @@ class AugmentImage(Derive):
 
     def derive(self, rows: Rows, copy: int, chance: Chance) -> Rows:
         """Return one changed copy of each row; see `Derive.derive`."""
-        augment = self._compose()  # of this call alone: its random state is no other thread's
+        augment = self._compose()  # for this call alone: no other thread shares its random state
         made: list[bytes] = []
         for row_id, value in zip(rows.ids.to_pylist(), rows.image_bytes, strict=True):
             seeds = chance.generator(row_id).integers(1 << 32, size=copy + 1)

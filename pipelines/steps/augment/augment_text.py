@@ -1,4 +1,4 @@
-"""`augment_text`: more training rows out of each text, by small changes (nlpaug)."""
+"""`augment_text`: more training rows from each text, by small changes (nlpaug)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from pipelines.errors import UserError
+from pipelines.maths.arrays import GOLDEN
 from pipelines.rows import Rows
 from pipelines.rows.chance import Chance
 from pipelines.steps.step import Derive
@@ -26,15 +27,14 @@ NLTK_DATA = {
     "omw-1.4": "corpora/omw-1.4",
     "averaged_perceptron_tagger_eng": "taggers/averaged_perceptron_tagger_eng",
 }
-_GOLDEN = 0x9E3779B97F4A7C15
 
 
 class AugmentText(Derive):
     """Derive rows whose text has typos, OCR errors, or words moved, deleted or replaced.
 
-    The ways are those of nlpaug 1.1.11. White space stays as it is. A change depends on the seed
-    and the row's id alone; a text that the method can do nothing with comes out unchanged, a null
-    stays null. About a thousand texts of 1 kB a second.
+    The methods are those of nlpaug 1.1.11. White space stays as it is. A change depends on the seed
+    and the row's id alone; a text in which the method finds nothing to change stays as it is, and a
+    null stays null. About a thousand texts of 1 kB per second.
     """
 
     op: Literal["augment_text"] = "augment_text"
@@ -43,10 +43,10 @@ class AugmentText(Derive):
     imports: ClassVar[tuple[str, ...]] = ("nlpaug",)
 
     method: Literal["keyboard", "ocr", "spelling", "swap_words", "delete_words", "synonym"]
-    """`keyboard`: letters become their neighbours on the keyboard. `ocr`: letters become their
-    look-alikes. `spelling`: words become common misspellings (English). `swap_words`: neighbours
-    change places. `delete_words`. `synonym`: WordNet synonyms (English); wants nltk and its data.
-    """
+    """`keyboard`: letters become their neighbours on the keyboard. `ocr`: letters become others
+    that look alike. `spelling`: words become common misspellings (English). `swap_words`:
+    neighbours change places. `delete_words`: words are left out. `synonym`: words become WordNet
+    synonyms (English); needs nltk and its data."""
     copies: int = Field(default=1, ge=1, le=8)
     """Rows made from each row."""
     rate: float = Field(default=0.1, gt=0, le=0.5)
@@ -60,7 +60,7 @@ class AugmentText(Derive):
 
     def derive(self, rows: Rows, copy: int, chance: Chance) -> Rows:
         """Return the rows with changed texts."""
-        seeds = chance.hashes(rows.ids) + np.uint64(copy * _GOLDEN % 2**64)
+        seeds = chance.hashes(rows.ids) + np.uint64(copy * GOLDEN % 2**64)
         editor = _Editor(self.method, self.rate)
         # nlpaug works on one text at a time.
         texts = [
@@ -74,10 +74,10 @@ class AugmentText(Derive):
 
 
 class _Editor:
-    """An nlpaug augmenter with its own source of randomness, that leaves white space alone.
+    """An nlpaug augmenter that leaves white space alone and has its own source of randomness.
 
-    nlpaug draws from the global `random`, which other threads share, through its method `sample`;
-    the editor puts its own generator in that place.
+    nlpaug draws through its method `sample` from the global `random`, which other threads share;
+    the editor replaces that method by one that uses its own generator.
     """
 
     def __init__(self, method: str, rate: float) -> None:
@@ -119,7 +119,7 @@ class _Editor:
 
 
 def _augmenter(method: str, rate: float) -> Any:
-    """Return the nlpaug augmenter of a method, without its default limit of ten words a text."""
+    """Return the nlpaug augmenter of a method, without its default limit of ten words per text."""
     char = importlib.import_module("nlpaug.augmenter.char")
     word = importlib.import_module("nlpaug.augmenter.word")
     words = {"aug_p": rate, "aug_max": None}
@@ -141,7 +141,7 @@ def _augmenter(method: str, rate: float) -> Any:
 
 
 def _check_nltk_data() -> None:
-    """Refuse synonyms where nltk or its data is missing: nlpaug would download it in mid-run."""
+    """Refuse synonyms if nltk or its data is missing: nlpaug would download it during the run."""
     command = f"python -m nltk.downloader {' '.join(NLTK_DATA)}"
     try:
         nltk = importlib.import_module("nltk")

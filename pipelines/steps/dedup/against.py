@@ -1,4 +1,4 @@
-"""What every dedup says alike: which of several duplicates is kept."""
+"""What all steps that drop duplicates share: the options that say which of them is kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import model_validator
 from pipelines.errors import UserError
 from pipelines.rows import Rows
 from pipelines.steps.corpus import Corpus
-from pipelines.steps.dedup.clusters.keepers import Keep, credentials
+from pipelines.steps.dedup.clusters.keepers import Keep, keeper_columns
 
 
 class Dedup(Corpus):
@@ -25,15 +25,15 @@ class Dedup(Corpus):
     order: tuple[str, ...] = ()
     """Values of `prefer`, best first, such as sources; rows of other values come last."""
     keep: Keep = "longest"
-    """Of rows that `prefer` does not tell apart, the one kept: with the longest content, the first
-    in the input (files in their order, then rows), or with the smallest id. What is still equal
-    is settled by the smallest id."""
+    """Which row is kept of those that `prefer` does not tell apart: the one with the longest
+    content, the first in the input (files in their order, then rows), or the one with the smallest
+    id. Among rows that are still equal, the smallest id decides."""
 
     against: str | tuple[str, ...] = ()
-    """Output folder, or several, of earlier runs of this step with `write: {keys: true}`: what is
-    like a row that entered the step there is dropped here. Their keys are read, not their rows.
-    With `keep: earliest` the deliveries together keep what one run over all would, but for rows
-    delivered earlier that only a later row links."""
+    """Output folder, or several, of earlier runs of this step with `write: {keys: true}`. What is
+    like a row that entered the step in such a run is dropped here. The keys of these runs are read,
+    not their rows. With `keep: earliest`, all deliveries together keep what one run over all rows
+    would, except that rows delivered earlier stay even if a later row links them."""
 
     @model_validator(mode="after")
     def _order_is_of_a_column(self) -> Self:
@@ -44,8 +44,8 @@ class Dedup(Corpus):
             )
         return self
 
-    def credentials(self, rows: Rows) -> dict[str, pa.Array]:
+    def keeper_columns(self, rows: Rows) -> dict[str, pa.Array]:
         """Return the columns by which the keeper is chosen: see `clusters.keepers`."""
-        if rows.are_earlier:  # not to be chosen among
-            return credentials(rows, None, "smallest_id")
-        return credentials(rows, self.prefer, self.keep, self.order)
+        if rows.are_earlier:  # these are kept anyway
+            return keeper_columns(rows, None, "smallest_id")
+        return keeper_columns(rows, self.prefer, self.keep, self.order)

@@ -1,4 +1,4 @@
-"""Steps that cut spans out of texts: what they send home and how rows are edited."""
+"""What steps that cut spans out of texts share: the verdicts they send and the edit they make."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TextCutter(Corpus):
     edits: ClassVar[bool] = True
 
     rest_at_least: int = Field(default=1, ge=0)
-    """Fewest words that must be left of a text that is cut; otherwise its row is dropped."""
+    """Fewest words that must be left of a text that is cut; with fewer, the row is dropped."""
 
     def adds(self) -> tuple[str, ...]:
         """Return the column that counts the characters cut."""
@@ -44,13 +44,13 @@ class TextCutter(Corpus):
     def settle(
         self, number: int, keys: Keys, left: Int64, detail: pa.Array, edits: pa.Table
     ) -> Iterator[Message]:
-        """Post the decision on some rows of shard `number`: dropped or edited.
+        """Post the decision on some rows of one shard: dropped or edited.
 
         Args:
             number: their shard.
             keys: the rows, ascending.
-            left: words that are left of each.
-            detail: what is cut of each, in words.
+            left: how many words are left of each.
+            detail: what is cut out of each, in words.
             edits: `_key`, and `start` and `stop` of each span to cut in the bytes of the text.
         """
         gone = left < self.rest_at_least

@@ -1,4 +1,4 @@
-"""Drop rows whose content stands elsewhere, letter for letter."""
+"""Drop rows whose content equals that of another row, letter for letter."""
 
 from __future__ import annotations
 
@@ -7,45 +7,44 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
 from pipelines.exchange.mail import Mail, Message, Round
-from pipelines.maths.arrays import UInt64, utf8_bytes
+from pipelines.maths.arrays import Int64, UInt64, utf8_bytes
 from pipelines.rows import HOME, ID, KEY, Rows, whole
 from pipelines.rows.chance import Chance
 from pipelines.steps.corpus import Site, post_by_hash, send_home, verdict_table
 from pipelines.steps.dedup.against import Dedup
-from pipelines.steps.dedup.clusters.keepers import ROW_ID, keeper_order, of_earlier_run
+from pipelines.steps.dedup.clusters.keepers import ROW_ID, earlier_detail, keeper_order
 
 Ignorable = Literal["case", "space", "punctuation"]
 _BYTES = 16
 _STORED = ("_high", "_low")
 _PUNCTUATION = r"[\pP$+<=>^`|~]+"
-"""Unicode punctuation and what else ASCII has of it; emoji and other symbols say something."""
+"""Unicode punctuation and the other signs of ASCII; emoji and other symbols carry meaning."""
 
 
 class ExactDedup(Dedup):
     """Drop rows whose content equals that of a kept row.
 
     Content is compared by its 128-bit xxh3 digest; two nulls are equal, as in SQL's `distinct`. One
-    shuffle of about 60 bytes a row. Of equal rows one is kept: see `prefer` and `keep`. Reason:
-    `duplicate`, with the id of the kept row.
+    shuffle of about 60 bytes per row. One of the equal rows is kept: see `prefer` and `keep`.
+    Reason: `duplicate`, with the id of the kept row.
     """
 
     op: Literal["exact_dedup"] = "exact_dedup"
     columns: tuple[str, ...] = ()
     """Columns that must be equal together; the text (or else the image) column if empty."""
     ignore: tuple[Ignorable, ...] = ()
-    """Differences that do not count, in text columns: case, punctuation, and space (runs of white
-    space are one space). A text of which nothing is left is compared as it stands."""
+    """Differences in text columns that do not count: case, punctuation, and space (a run of white
+    space is one space). A text that consists of nothing else is compared as it is."""
 
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:
         """Return key, digest (two 64-bit halves) and what decides the keeper."""
         high, low = self._digests(rows)
-        return pa.table({KEY: rows.keys, "high": high, "low": low, **self.credentials(rows)})
+        return pa.table({KEY: rows.keys, "high": high, "low": low, **self.keeper_columns(rows)})
 
     def stored(self, rows: Rows, chance: Chance) -> pa.Table:
         """Return id and digest of each row."""
@@ -84,12 +83,12 @@ class ExactDedup(Dedup):
             value=1.0,
             threshold=1.0,
             other=whole(table[ROW_ID]).take(pa.array(keeper[dropped])),
-            detail=of_earlier_run(table[KEY].to_numpy()[keeper[dropped]]),
+            detail=earlier_detail(table[KEY].to_numpy()[keeper[dropped]]),
         )
         return send_home(verdicts, table[HOME].to_numpy()[dropped])
 
     def _comparable(self, rows: Rows, name: str | None) -> pa.Array:
-        """Return a column with strings folded, and the same content in the same type."""
+        """Return a column with its strings folded, and equal content in the same type."""
         if name is not None and name == rows.columns.image:
             return rows.image_bytes
         values = rows.column(name, "text or image")
@@ -105,7 +104,7 @@ class ExactDedup(Dedup):
 
 
 def fold(texts: pa.Array, ignore: Iterable[Ignorable]) -> pa.Array:
-    """Return texts without the differences to be ignored; those of nothing else stay whole."""
+    """Return texts without what is to be ignored; those that consist of nothing else stay whole."""
     folded = texts
     if "case" in ignore:
         folded = pc.utf8_lower(folded)
@@ -126,14 +125,14 @@ def digests(columns: list[pa.Array]) -> tuple[UInt64, UInt64]:
     return parts[0][:, 0].astype(np.uint64), parts[0][:, 1].astype(np.uint64)
 
 
-def _digest(column: pa.Array) -> npt.NDArray[np.uint64]:
+def _digest(column: pa.Array) -> UInt64:
     """Return the digest of each value, big-endian, shape (n, 2); that of a null is 0."""
     digest = xxhash.xxh3_128_digest
     if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
         flat, offsets = utf8_bytes(column)
         data = memoryview(flat.data)
         raw = b"".join([digest(data[i:j]) for i, j in pairwise(offsets.tolist())])
-    else:  # numbers, dates, lists: seldom compared, and of many types
+    else:  # numbers, dates, lists: rarely compared, and of many types
         raw = b"".join([digest(repr(value).encode()) for value in column.to_pylist()])
     halves = np.frombuffer(raw, dtype=">u8").reshape(-1, 2).copy()
     if column.null_count:
@@ -141,7 +140,7 @@ def _digest(column: pa.Array) -> npt.NDArray[np.uint64]:
     return halves
 
 
-def groups_of_equals(high: UInt64, low: UInt64) -> npt.NDArray[np.int64]:
+def groups_of_equals(high: UInt64, low: UInt64) -> Int64:
     """Return a group number for each row that shares its digest with another, -1 for the rest."""
     groups = np.full(len(high), -1, dtype=np.int64)
     if not len(high):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pipelines.maths.arrays import Floats, Int64, Mask, UInt64
 from pipelines.maths.images.perceptual import hamming_pairs, phash, similarity, thumbnails
-from pipelines.maths.sets.minhash import Ranks
+from pipelines.maths.sets.minhash import SortKeys
 from pipelines.rows import ID, Rows
 from pipelines.rows.chance import Chance
 from pipelines.rows.views import pixels
@@ -23,11 +23,11 @@ _HASH, _THUMBNAIL = "_phash", "_thumbnail"
 class ImageNearDedup(PairDedup):
     """Drop images that look like a kept one: resized, re-encoded, slightly retouched copies.
 
-    Candidates are the pairs of 64-bit perceptual hashes (pHash) within `distance` bits, all of
-    them (of images with the same hash, one is held against other hashes); each is verified on
-    small thumbnails. Images joined by verified pairs form a cluster, of which one is kept. All
-    hashes meet in one place (28 bytes an image). Reason: `near_duplicate`, with the similarity to
-    the image that is kept; where that is below `similarity`, the row is `linked through` others.
+    Candidates are all pairs whose 64-bit perceptual hashes (pHash) are within `distance` bits; of
+    images with the same hash, one is compared with other hashes. Each pair is verified on small
+    thumbnails. Images joined by verified pairs form a cluster, of which one is kept. All hashes
+    meet in one place (28 bytes per image). Reason: `near_duplicate`, with the similarity to the
+    image that is kept; where that is below `similarity`, the row is `linked through` others.
     """
 
     op: Literal["image_near_dedup"] = "image_near_dedup"
@@ -36,7 +36,7 @@ class ImageNearDedup(PairDedup):
     imports: ClassVar[tuple[str, ...]] = ("cv2", "PIL")
     after_sign: ClassVar[tuple[str, ...]] = (*PairDedup.after_sign, "distance")
     similarity: float = Field(default=0.95, gt=0, le=1)
-    """Smallest similarity of the thumbnails of two duplicates."""
+    """Smallest similarity of the thumbnails of two duplicates, from 0 to 1."""
     distance: int = Field(default=10, ge=0, le=15)
     """Most bits in which the perceptual hashes of two candidates differ."""
 
@@ -56,7 +56,7 @@ class ImageNearDedup(PairDedup):
         """Return the perceptual hash of each image as its one band."""
         return signature.astype(np.uint64, copy=False)
 
-    def candidates(self, hashes: UInt64, ranks: Ranks) -> tuple[Int64, Int64, list[Int64]]:
+    def candidates(self, hashes: UInt64, ranks: SortKeys) -> tuple[Int64, Int64, list[Int64]]:
         """Return the pairs of images whose hashes are close; equal hashes are joined once."""
         order = np.lexsort((*ranks, hashes))
         distinct, first = np.unique(hashes[order], return_index=True)

@@ -1,4 +1,4 @@
-"""Cut lines or paragraphs that stand in other rows too: boilerplate, menus, quoted passages."""
+"""Cut out lines or paragraphs that other rows have too: boilerplate, menus, quoted passages."""
 
 from __future__ import annotations
 
@@ -49,10 +49,11 @@ class Lines:
 class LineDedup(TextCutter):
     """Cut out lines or paragraphs that stand in other rows too.
 
-    Units are equal if their 64-bit hashes are: of n different ones n²/2^65 pairs are cut by
-    mistake (0.03 for a billion). One shuffle of 32 bytes a unit; all rows of a unit meet in one
-    place. The row that keeps a unit, with all its repeats, is the first by a hash of the ids: it
-    stays whole wherever it is the first. Reason: `nothing_left`, with the words left.
+    Units (lines or paragraphs) are equal if their 64-bit hashes are: among n different ones,
+    n²/2^65 pairs are cut by mistake (0.03 for a billion). One shuffle of 32 bytes per unit; all
+    rows with the same unit meet in one place. One row keeps a unit, with all its repeats: the first
+    by a hash of the ids, so that a row which is the first for all its units stays whole. Reason:
+    `nothing_left`, with the number of words left.
 
     After the deduplication of lines of C4 (Raffel et al. 2020) and RefinedWeb (Penedo et al. 2023),
     and of paragraphs of CCNet (Wenzek et al. 2020) and Dolma (Soldaini et al. 2024).
@@ -64,17 +65,18 @@ class LineDedup(TextCutter):
     unit: Literal["line", "paragraph"] = "line"
     """What is compared and cut; paragraphs are separated by blank lines."""
     ignore: tuple[Ignorable, ...] = ()
-    """Differences that do not count: case, punctuation, and space (runs of white space are one
-    space). What nothing else is left of is compared as it stands."""
+    """Differences that do not count: case, punctuation, and space (a run of white space is one
+    space). A unit that consists of nothing else is compared as it is."""
     keep: Literal["first", "none"] = "first"
-    """Whether one row keeps the unit or none does."""
+    """Whether one row keeps the unit, or none does."""
     copies: int = Field(default=2, ge=2)
-    """Rows that a unit must stand in to be cut. A greater number cuts boilerplate alone."""
+    """Number of rows that must have a unit for it to be cut. A greater number cuts boilerplate
+    alone."""
     shortest: int = Field(default=3, ge=1)
-    """Fewest words of a unit that may be cut; shorter ones, empty ones among them, stay."""
+    """Fewest words of a unit that may be cut; shorter and empty ones stay."""
 
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:
-        """Return key, hash and rank of the row for each different unit of each row."""
+        """Return key and rank of the row, and the unit's hash, for each different unit of a row."""
         lines = self._lines(rows.text)
         texts = lines.units.texts[lines.long]
         order = np.lexsort((lines.hashes, texts))
@@ -107,7 +109,7 @@ class LineDedup(TextCutter):
         )
 
     def _meet(self, address: str, mail: Mail) -> Iterator[Message]:
-        """Tell the rows of each unit that is repeated often enough, but for the keeper."""
+        """Tell all rows with a unit that is repeated often enough, except the one that keeps it."""
         table = mail["line"]
         hashes = table["hash"].to_numpy()
         order = np.argsort(hashes)

@@ -26,21 +26,21 @@ from pipelines.steps.dedup.pairs import PairDedup, Signatures
 _SHINGLE = {"word": 5, "char": 20}
 _STORED = "_shingles"
 _FINE = 2
-"""Values of the signature in a finer band."""
+"""Values of the signature per finer band."""
 
 
 class NearDedup(PairDedup):
     """Drop texts whose shingles overlap with those of a kept text: MinHash-LSH.
 
-    Candidates share a band of their MinHash signatures; each is verified by the Jaccard similarity
-    of the shingle sets, so nothing is dropped on a sketch alone. Texts joined by verified pairs
-    form a cluster, of which one is kept. A text without words (or, for `unit: char`, without
-    characters other than white space) is similar to nothing; one shorter than a shingle is one
-    shingle. Texts of which more than 64 share a band, as those of one template do, are banded again
-    more finely. Shuffles 28 bytes a band and row and the shingles of candidates, 4 bytes each; the
-    pairs found meet in one place, some 200 bytes a duplicate, or, from 256 shards on (16 GB of
-    input), in partitions. Reason: `near_duplicate`, with the similarity to the row that is kept;
-    where that is below `similarity`, the row is `linked through` others.
+    Candidates share a band of their MinHash signatures; each pair is verified by the Jaccard
+    similarity of the shingle sets, so nothing is dropped because of a sketch alone. Texts joined by
+    verified pairs form a cluster, of which one is kept. A text without words (or, for `unit: char`,
+    without characters other than white space) is similar to nothing; one shorter than a shingle is
+    one shingle. If more than 64 texts share a band, as those made from one template do, they are
+    banded again more finely. Shuffles 28 bytes per band and row, and the shingles of candidates, 4
+    bytes each. The pairs found meet in one place, about 200 bytes per duplicate, or, from 256
+    shards on (16 GB of input), in partitions. Reason: `near_duplicate`, with the similarity to the
+    row that is kept; where that is below `similarity`, the row is `linked through` others.
     """
 
     op: Literal["near_dedup"] = "near_dedup"
@@ -49,10 +49,11 @@ class NearDedup(PairDedup):
     similarity: float = Field(default=0.8, gt=0, le=1)
     """Smallest Jaccard similarity of the shingle sets of two duplicates."""
     unit: Literal["word", "char"] = "word"
-    """What shingles are made of: words, or characters (Unicode code points after case folding, runs
-    of white space made one space), which suits languages without spaces, code and noisy text."""
+    """What shingles are made of: words, or characters (Unicode code points after case folding, with
+    runs of white space made one space). Characters suit languages without spaces, code and noisy
+    text."""
     shingle: int | None = Field(default=None, ge=1, le=100)
-    """Words or characters a shingle; 5 words or 20 characters where it is not given."""
+    """Words or characters per shingle; 5 words or 20 characters if not given."""
     permutations: int = Field(default=128, ge=16, le=1024)
     """Length of a MinHash signature; bands are planned from it and `similarity`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -20,9 +21,10 @@ from pipelines.exchange.mail import (
     scatter,
 )
 from pipelines.maths.arrays import Floats, Int64, Keys, Mask, UInt64, hash_strings, mix
-from pipelines.maths.sets.minhash import Ranks, bucket_pairs, chain_and_star
+from pipelines.maths.sets.minhash import SortKeys, bucket_pairs, chain_and_star
 from pipelines.rows import HOME, KEY, Rows, whole
 from pipelines.rows.chance import Chance
+from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import Site
 from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.dedup.clusters.cluster_rounds import Clusters
@@ -32,46 +34,52 @@ from pipelines.steps.evidence import EVIDENCE, answer, ask
 Signatures = npt.NDArray[np.unsignedinteger]
 
 BUCKET = 64
-"""Rows of a bucket up to which all its pairs are candidates."""
+"""Most rows of a bucket of which all pairs are candidates."""
 FINE_BUCKET = 16
-"""The same for the finer bands of rows from larger buckets; beyond, they have no pairs."""
+"""The same for finer bands, of rows from larger buckets; a larger finer bucket has no pairs."""
 _BITS, _SHIFT = np.uint64(16), np.uint64(48)
 
 
 class PairDedup(Dedup):
-    """A dedup that compares only rows which share a band, and those exactly."""
+    """A dedup that compares only rows that share a band, and these exactly."""
 
     reason: ClassVar[str] = "near_duplicate"
     after_sign: ClassVar[tuple[str, ...]] = ("similarity", "prefer", "order", "keep", "against")
     one_place: ClassVar[bool] = False
-    """Whether a band must meet as a whole, not only rows of equal hash."""
+    """Whether all rows of a band must meet, not only those of equal hash."""
     refines: ClassVar[bool] = False
-    """Whether rows of crowded buckets are banded again: there are `fine_bands`."""
+    """Whether rows of crowded buckets are banded again, by `fine_bands`."""
 
     similarity: float
     """Smallest similarity of two duplicates."""
 
+    @classmethod
+    def lacks(cls) -> list[str]:
+        """Return what `Corpus.lacks` does, and `fine_bands` where `refines` calls for them."""
+        blank = cls.refines and cls.fine_bands is PairDedup.fine_bands
+        return super().lacks() + ["fine_bands"] * blank
+
+    @abstractmethod
     def signature(self, rows: Rows, chance: Chance) -> tuple[Signatures, Mask]:
         """Return signatures, shape (rows, length), and a mask of the rows that can match."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bands(self, signature: Signatures) -> UInt64:
         """Return the band hashes of signatures, shape (rows, bands)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def evidence(self, rows: Rows) -> pa.Array:
-        """Return what similarity is computed from, one value a row."""
-        raise NotImplementedError
+        """Return what similarity is computed from, one value per row."""
 
+    @abstractmethod
     def similarities(self, evidence: pa.Array, left: Int64, right: Int64) -> Floats:
         """Return the similarity, in [0, 1], of the pairs (left, right) of positions."""
-        raise NotImplementedError
 
     def fine_bands(self, evidence: pa.Array, chance: Chance) -> UInt64:
         """Return hashes of finer bands, shape (rows, bands), for rows of crowded buckets."""
         raise NotImplementedError
 
-    def candidates(self, hashes: UInt64, ranks: Ranks) -> tuple[Int64, Int64, list[Int64]]:
+    def candidates(self, hashes: UInt64, ranks: SortKeys) -> tuple[Int64, Int64, list[Int64]]:
         """Return pairs of positions worth verifying within one band, and crowded buckets."""
         left, right, crowded = bucket_pairs(hashes, BUCKET)
         linked = [chain_and_star(bucket, ranks) for bucket in crowded]
@@ -85,7 +93,7 @@ class PairDedup(Dedup):
         return pa.table({KEY: keys, **signed_columns(ids, signature[able])})
 
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
-        """Post each band to where equal hashes meet; large corpora split a band by hash."""
+        """Post each band to where equal hashes meet: in a large corpus, several places per band."""
         if not len(signed):
             return
         hashes = np.concatenate(
@@ -96,13 +104,13 @@ class PairDedup(Dedup):
         yield from _post_bands("band", of, hashes, partitions)
 
     def held(self, site: Site, number: int, keys: Keys) -> pa.Table:
-        """Return `_key`, home, credentials and evidence of the rows of a shard with some keys."""
+        """Return key, home, keeper columns and evidence of the rows of a shard with these keys."""
         parts = [
             pa.table(
                 {
                     KEY: rows.keys,
                     HOME: pa.repeat(np.int64(number), len(rows)),
-                    **self.credentials(rows),
+                    **self.keeper_columns(rows),
                     EVIDENCE: self.evidence(rows),
                 }
             )
@@ -146,7 +154,7 @@ class PairDedup(Dedup):
         )
 
     def _pair(self, band: pa.Table, partitions: int) -> Iterator[Message]:
-        """Pair the rows that share a bucket; send those of crowded ones home to be refined."""
+        """Pair the rows that share a bucket; send those of crowded buckets home to be refined."""
         ranks = (band[KEY].to_numpy(), band["rank"].to_numpy())
         left, right, crowded = self.candidates(band["hash"].to_numpy(), ranks)
         if crowded:
@@ -161,9 +169,9 @@ class PairDedup(Dedup):
     def _refine(self, site: Site, number: int, crowded: pa.Table) -> Iterator[Message]:
         """Post finer bands of the rows of one shard that stood in crowded buckets.
 
-        Rows of one template share the bands that lie in the template. What tells its true
-        duplicates apart from them is in few minima of the signature, so bands must be short to be
-        shared; too many for all rows, they are affordable for these.
+        Rows made from one template share the bands that lie in the template. What tells its true
+        duplicates from the others is in few minima of the signature, so only short bands are shared
+        by duplicates alone. For all rows these would be too many, for these rows they are few.
         """
         held = self.held(site, number, np.unique(crowded[KEY].to_numpy()))
         hashes = self.fine_bands(whole(held[EVIDENCE]), site.chance)
@@ -201,8 +209,8 @@ class PairDedup(Dedup):
 def signed_columns(ids: pa.Array, signature: Signatures) -> dict[str, pa.Array]:
     """Return rank and signature as columns.
 
-    The rank orders a bucket too large for all its pairs: rows of equal signatures side by side,
-    then by id, so that it does not depend on where a row stands.
+    The rank orders a bucket too large for all its pairs: rows of equal signatures lie side by side,
+    in the order of a hash of the id, so that it does not depend on where a row stands.
     """
     weights = mix(np.arange(1, signature.shape[1] + 1, dtype=np.uint64)) | np.uint64(1)
     content = mix(signature.astype(np.uint64) @ weights)
@@ -231,11 +239,11 @@ def _post_bands(kind: str, of: pa.Table, hashes: UInt64, partitions: int) -> Ite
 def _post_pairs(rows: pa.Table, left: Int64, right: Int64, partitions: int) -> Iterator[Message]:
     """Post pairs of positions by their first key, so that repeats meet.
 
-    Not those of two rows of earlier runs: nothing is decided on them.
+    Pairs of two rows of earlier runs are left out: nothing is decided on them.
     """
     keys, homes = rows[KEY].to_numpy(), rows[HOME].to_numpy()
-    undecided = (keys[left] >= 0) | (keys[right] >= 0)
-    left, right = left[undecided], right[undecided]
+    decided = of_earlier_run(keys[left]) & of_earlier_run(keys[right])
+    left, right = left[~decided], right[~decided]
     swap = keys[left] > keys[right]
     a, b = np.where(swap, right, left), np.where(swap, left, right)
     pairs = pa.table({"a": keys[a], "home_a": homes[a], "b": keys[b], "home_b": homes[b]})

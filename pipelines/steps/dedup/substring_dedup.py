@@ -1,4 +1,4 @@
-"""Cut runs of words that stand twice in the corpus, wherever they begin."""
+"""Cut out runs of words that the corpus has twice, wherever they begin."""
 
 from __future__ import annotations
 
@@ -30,32 +30,35 @@ from pipelines.steps.dedup.cuts import TextCutter, of_so_many
 
 
 class SubstringDedup(TextCutter):
-    """Cut every run of `tokens` words that stands elsewhere in the corpus too, but for one copy.
+    """Cut out every run of `tokens` words that the corpus has more than once, except one copy.
 
     Words are compared in lower case and without what stands between them. Each window of `tokens`
     words that occurs twice is found, in two rows or in one; 64-bit hashes of n windows mistake
-    n²/2^65 pairs (0.03 for a billion). The copy that stays is the one in the first row by a hash of
-    the ids, the first in that row; the words of all others are cut, so of a text that repeats
-    itself one period is left. Where a cut ends, a run that is new may stand twice.
+    n²/2^65 pairs (0.03 for a billion). The copy that stays is in the row that comes first by a hash
+    of the ids, and is the first in that row. The words of all other copies are cut, so that one
+    period is left of a text that repeats itself. The two ends of a cut may join to a new run that
+    the corpus has already.
 
-    Lee et al. 2022, "Deduplicating Training Data Makes Language Models Better" (ExactSubstr), by
-    hashes instead of a suffix array: winnowing posts 24 bytes for one word in 13, and only windows
-    whose fingerprint occurs twice post 8 to 10 bytes each. A partition holds the windows of all
-    copies of its fingerprints; repeated rows dropped before (`exact_dedup`) are not posted here.
-    Reasons: `nothing_left`, with the words left; `repeated`, with the share of repeated words.
+    This is ExactSubstr of Lee et al. 2022, "Deduplicating Training Data Makes Language Models
+    Better", by hashes instead of a suffix array: winnowing posts 24 bytes for one word in 13, and
+    only windows whose fingerprint occurs twice post 8 to 10 bytes each. A partition holds the
+    windows of all copies of its fingerprints; to post less, drop repeated rows before
+    (`exact_dedup`). Reasons: `nothing_left`, with the number of words left; `repeated`, with the
+    share of repeated words.
     """
 
     op: Literal["substring_dedup"] = "substring_dedup"
     after_sign: ClassVar[tuple[str, ...]] = ("keep", "action", "drop_share", "rest_at_least")
 
     tokens: int = Field(default=50, ge=4)
-    """Shortest run of words that counts as repeated (a character each in Chinese, Thai, ...)."""
+    """Words of the shortest run that counts as repeated (in Chinese, Thai, ... each character is a
+    word)."""
     keep: Literal["first", "none"] = "first"
-    """Whether one copy of what is repeated stays or none does."""
+    """Whether one copy of what is repeated stays, or none does."""
     action: Literal["cut", "drop"] = "cut"
     """Whether repeated runs are cut out of texts, or texts with too many of them are dropped."""
     drop_share: float = Field(default=0.5, gt=0, le=1)
-    """With `action: drop`, a row goes if at least this share of its words would be cut."""
+    """With `action: drop`, a row is dropped if at least this share of its words would be cut."""
 
     def adds(self) -> tuple[str, ...]:
         """Return the column that counts the characters cut."""
@@ -69,7 +72,7 @@ class SubstringDedup(TextCutter):
         return pa.table({KEY: rows.keys[texts], "hash": hashes})
 
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
-        """Post each fingerprint of a shard once; the shard itself learns which it has twice."""
+        """Post each fingerprint of a shard once, and to the shard itself those it has twice."""
         hashes = signed["hash"].to_numpy()
         order = np.argsort(hashes, kind="stable")
         opens, counts = equal_runs(hashes[order])
@@ -107,9 +110,9 @@ class SubstringDedup(TextCutter):
         )
 
     def _windows(self, site: Site, number: int, repeated: pa.Table) -> Iterator[Message]:
-        """Post the windows of one shard whose least gram is repeated, a line a run of them.
+        """Post the windows of one shard whose least gram is repeated, one line per run of them.
 
-        Equal windows have the same least gram: they are sent to where that belongs.
+        Equal windows have the same least gram, by whose hash they are sent, so that they meet.
         """
         known = np.unique(repeated["hash"].to_numpy())
         for rows in site.rows(number, np.unique(repeated[KEY].to_numpy())):
@@ -136,11 +139,9 @@ class SubstringDedup(TextCutter):
             yield from post_by_hash("window", posted, least[starts], site.shards)
 
     def _meet(self, address: str, mail: Mail) -> Iterator[Message]:
-        """Tell rows which spans of tokens stand elsewhere, but for the copy that stays."""
-        lines = mail["window"]
-        lines = lines.sort_by(
-            [(name, "ascending") for name in ("rank", KEY, "start")]
-        )  # so of equal windows the first has the smallest position
+        """Tell rows which spans of their tokens are cut: all that are repeated, except one copy."""
+        # Sorted, so that the first of equal windows is in the row of the smallest rank.
+        lines = mail["window"].sort_by([(n, "ascending") for n in ("rank", KEY, "start")])
         lists = whole(lines["windows"])
         hashes, offsets = lists.flatten().to_numpy(), offsets_of(lists.value_lengths())
         order = np.argsort(hashes)
@@ -201,6 +202,6 @@ def _repeated(address: str, mail: Mail) -> Iterator[Message]:
     order = np.argsort(table["hash"].to_numpy(), kind="stable")
     _, counts = equal_runs(table["hash"].to_numpy()[order])
     table = table.take(pa.array(order[np.repeat(counts > 1, counts)]))
-    table = table.filter(pa.array(~table["several"].to_numpy()))  # those know
+    table = table.filter(pa.array(~table["several"].to_numpy()))  # the others know already
     for to, part in scatter(table.select([KEY, "hash"]), table[HOME].to_numpy(), home):
         yield message(to, "repeated", part)

@@ -1,1 +1,1 @@
-"""images."""
+"""Steps on the picture of one row."""

@@ -1,4 +1,4 @@
-"""Drop pictures that are broken to the eye: tiny, blank, black, white, blurred."""
+"""Drop pictures that anybody sees are broken: tiny, blank, black, white, blurred."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from pipelines.steps.step import Filter
 class ImageCheck(Filter):
     """Drop images that are too small, out of shape, black, white, blank or blurred.
 
-    Decodes each image once; later steps share the pixels. Files that cannot be decoded are
+    Each image is decoded once; later steps share its pixels. Files that cannot be decoded are
     quarantined, not dropped. Light and sharpness are measured on a grey copy (0..255) whose longest
     side is at most 256 pixels, so the bounds mean the same for photographs of any size. The
-    defaults drop only what nobody would keep: none of 14,781 photographs and digits tried.
+    defaults drop only what nobody would keep: none of the 14,781 photographs and digits tried.
     """
 
     op: Literal["image_check"] = "image_check"
@@ -38,7 +38,7 @@ class ImageCheck(Filter):
     pixels_at_most: int | None = Field(default=None, ge=1)
     """Most pixels (width x height); past 89,478,485 an image is not decoded at all."""
     aspect_at_most: float | None = Field(default=10.0, ge=1)
-    """Longest side over shortest side."""
+    """Greatest ratio of the longer side to the shorter one."""
     brightness_at_least: float | None = Field(default=5.0, ge=0, le=255)
     """Least mean luma."""
     brightness_at_most: float | None = Field(default=252.0, ge=0, le=255)
@@ -87,7 +87,7 @@ def _bounded(
 
 
 def _measured(view: Pixels) -> tuple[Floats, Floats, Floats]:
-    """Return mean luma, its standard deviation and the variance of its Laplacian, each a row."""
+    """Return mean and standard deviation of luma, and variance of its Laplacian, per row."""
     import cv2
 
     out = np.zeros((3, len(view)))

@@ -1,1 +1,1 @@
-"""labels."""
+"""Steps that doubt labels."""

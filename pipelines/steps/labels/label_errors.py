@@ -8,7 +8,6 @@ from operator import add
 from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
@@ -23,19 +22,20 @@ from pipelines.exchange.mail import (
     measure,
     message,
 )
+from pipelines.maths.arrays import Floats, Int64, Keys
 from pipelines.maths.labels.confident import SelfConfidence, label_issues, partial_sums, thresholds
-from pipelines.maths.labels.folds import FoldModels, fit_folds, predict
+from pipelines.maths.labels.folds import FoldModels, TooFewLabels, fit_folds, predict
 from pipelines.rows import HOME, Rows
 from pipelines.rows.chance import Chance
 from pipelines.steps.corpus import WHOLE, Site, send_home, verdict_table
 from pipelines.steps.vectors.vector_columns import VectorCorpus, drawn_first, vector_matrix
 
-Judged = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
+Judged = tuple[Keys, Int64, Floats]
 """Keys, class numbers and out-of-fold probabilities of some rows."""
 
-
 MUCH = 0.25
-"""Share of labels from which the report warns: hard rows may well be among them."""
+"""The report warns if a larger share of the labels is taken for wrong: hard rows may be among them.
+"""
 
 
 class DropLabelErrors(VectorCorpus):
@@ -43,10 +43,10 @@ class DropLabelErrors(VectorCorpus):
 
     A linear model judges each row by its vector without having seen the row's fold; a row is
     dropped where another class reaches the mean confidence of that class's own rows and the label
-    is not the likeliest class. The model is fitted to at most `fit_rows` rows; one float32 vector
-    a row of that sample is shuffled, and three numbers a class and shard. With clean labels it
-    drops hard rows: prove that it helped. Reason: `label_error`, with the probability of the
-    label, the threshold of the class the row looks like, and that class.
+    is not the likeliest class. The model is fitted to at most `fit_rows` rows. One float32 vector
+    per row of that sample is shuffled, and three numbers per class and shard. Where labels are
+    clean it drops hard rows: prove that it helped. Reason: `label_error`, with the probability of
+    the label, the threshold of the class that the row looks like, and that class.
     """
 
     op: Literal["drop_label_errors"] = "drop_label_errors"
@@ -54,12 +54,12 @@ class DropLabelErrors(VectorCorpus):
     extra: ClassVar[str | None] = "labels"
     imports: ClassVar[tuple[str, ...]] = ("sklearn",)
     folds: int = Field(default=5, ge=2, le=20)
-    """Parts of the corpus; each is judged by a model of the others."""
+    """Parts of the corpus; each part is judged by a model fitted to the others."""
     at_most: float = Field(default=1.0, gt=0, le=1)
-    """Greatest probability of its own label that a dropped row has. Less than 1 drops fewer rows,
-    and surer ones: worth it where the vectors are weak."""
+    """Greatest probability of its own label that a dropped row has. With less than 1, fewer rows
+    are dropped, and more surely wrong ones: of use where the vectors are weak."""
     fit_rows: int = Field(default=50_000, ge=100)
-    """Most rows the models are fitted to; the others are only judged."""
+    """Most rows to which the models are fitted; the others are only judged."""
 
     def sample_size(self, total: int) -> int:
         """Return the rows that models are fitted to."""
@@ -75,7 +75,7 @@ class DropLabelErrors(VectorCorpus):
         return signed.filter(signed["label"].is_valid())
 
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
-        """Post the number of rows and the labels there are."""
+        """Post the number of rows and the different labels."""
         yield from super().send(signed, number, shards)
         yield message(WHOLE, "labels", pa.table({"label": signed["label"].unique()}))
 
@@ -104,7 +104,7 @@ class DropLabelErrors(VectorCorpus):
         )
 
     def _fit(self, site: Site, mail: Mail) -> Iterator[Message]:
-        """Fit one model a fold and store them where every shard can read them."""
+        """Fit one model per fold and store them where every shard can read them."""
         classes = sorted(mail["labels"]["label"].unique().to_pylist())
         if len(classes) < 2 or "sample" not in mail:
             found = ", ".join(map(repr, classes)) or "no label"
@@ -113,13 +113,12 @@ class DropLabelErrors(VectorCorpus):
                 "are not zero"
             )
         sample = drawn_first(mail["sample"], self.fit_rows)
-        models = fit_folds(
-            vector_matrix(sample["vector"]),
-            class_numbers(sample["label"], classes),
-            sample["fold"].to_numpy(),
-            self.folds,
-            n_classes=len(classes),
-        )
+        labels, folds = class_numbers(sample["label"], classes), sample["fold"].to_numpy()
+        try:
+            vectors = vector_matrix(sample["vector"])
+            models = fit_folds(vectors, labels, folds, self.folds, n_classes=len(classes))
+        except TooFewLabels as error:
+            raise UserError(str(error)) from error
         path = site.store(
             f"models-{site.chance.step}.npz",
             coef=models.coef,
@@ -130,7 +129,7 @@ class DropLabelErrors(VectorCorpus):
             yield message(home(number), "models", pa.table({"path": [path]}))
 
     def _sum(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
-        """Sum the confidence of each label over one shard."""
+        """Sum the confidence in each label over the rows of one shard."""
         path = told["path"][0].as_py()
         parts = [partial_sums(p, labels) for _, labels, p in self._found(site, number, path)]
         if not parts:
@@ -142,7 +141,7 @@ class DropLabelErrors(VectorCorpus):
         yield message(WHOLE, "sums", pa.table(columns))
 
     def _threshold(self, address: str, mail: Mail) -> Iterator[Message]:
-        """Turn the sums of all shards into one threshold a class."""
+        """Turn the sums of all shards into one threshold per class."""
         sums = mail["sums"]
         added = sums.group_by("class").aggregate([("total", "sum"), ("rows", "sum")])
         added = added.sort_by("class")
@@ -176,14 +175,14 @@ class DropLabelErrors(VectorCorpus):
         yield measure(site.chance.step, judged=judged, dropped=dropped)
 
     def in_words(self, measured: Mapping[str, float]) -> str:
-        """Return which share of the labels it takes for wrong."""
+        """Return how many of the labels are taken for wrong."""
         judged, dropped = measured["judged"], measured["dropped"]
         share = dropped / max(judged, 1)
         said = f"takes {dropped:,.0f} of {judged:,.0f} labels for wrong ({share:.1%})"
         return said if share <= MUCH else f"{said}: many, so prove that dropping them helps"
 
     def _found(self, site: Site, number: int, path: str) -> Iterator[Judged]:
-        """Yield what the models find of the usable rows of one shard, batch by batch."""
+        """Yield what the models say of the usable rows of one shard, batch by batch."""
         stored = site.load(path)
         models = FoldModels(stored["coef"], stored["intercept"])
         for batch in site.rows(number):
@@ -194,11 +193,11 @@ class DropLabelErrors(VectorCorpus):
     def _labels(self, rows: Rows) -> pa.Array:
         return rows.strings(rows.columns.label, "label")
 
-    def _folds(self, rows: Rows, chance: Chance) -> npt.NDArray[np.int64]:
+    def _folds(self, rows: Rows, chance: Chance) -> Int64:
         return (chance.hashes(rows.ids) % np.uint64(self.folds)).astype(np.int64)
 
 
-def class_numbers(labels: pa.Array | pa.ChunkedArray, classes: list[str]) -> npt.NDArray[np.int64]:
+def class_numbers(labels: pa.Array | pa.ChunkedArray, classes: list[str]) -> Int64:
     """Return the position of each label in `classes`, -1 for one that is not there."""
     found = pc.index_in(labels, pa.array(classes, pa.string()))
     return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)

@@ -1,1 +1,1 @@
-"""rows."""
+"""Steps on whole rows: which columns go on, and which split a row belongs to."""

@@ -1,4 +1,4 @@
-"""Choose which columns go on."""
+"""Choose which columns the next steps get."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OURS = (KEY, ID, PARENT, SPLIT)
 class DropColumns(Map):
     """Leave columns out from here on, such as vectors that later steps no longer need.
 
-    Raises MissingColumn, which stops the run, where a column is not there.
+    The run stops with MissingColumn if a column is not there.
     """
 
     op: Literal["drop_columns"] = "drop_columns"

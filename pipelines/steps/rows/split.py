@@ -20,14 +20,15 @@ from pipelines.steps.step import Map
 SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
 """What `datasets` accepts as the name of a split."""
 NOT_SPLITS = ("all", "readme.md", "dataset_dict.json")
-"""What means every split, and the files that stand beside the folders of the splits."""
+"""The word that means every split, and the files that lie beside the folders of the splits."""
 
 
 class Split(Map):
     """Put each row into a split at random, by its id or by a group.
 
     A row's split depends on the seed and its id (or group) alone, so a row stays in its split
-    when others come or go. The shares are met up to chance: ±0.5 % at 10,000 rows or groups.
+    when others come or go. The shares are met as closely as chance allows: about ±0.5 % for 10,000
+    rows or groups.
     """
 
     op: Literal["split"] = "split"
@@ -35,8 +36,8 @@ class Split(Map):
     shares: dict[str, float] = Field(default={"train": 0.9, "validation": 0.1})
     """Share of the rows that each split gets; they add up to 1."""
     group: str | None = None
-    """Column whose equal values stay together (an author, a film, a patient), so that none is in
-    two splits; a null belongs to no group."""
+    """Column whose equal values stay together (an author, a film, a patient), so that none of them
+    is in two splits; a null belongs to no group."""
 
     @field_validator("shares")
     @classmethod
@@ -72,7 +73,7 @@ class Split(Map):
         return rows.replace(SPLIT, pa.array(list(self.shares), pa.string()).take(pa.array(place)))
 
     def _drawn_by(self, rows: Rows) -> pa.Array:
-        """Return what each row's lot is drawn by: its group, else its id."""
+        """Return what decides the split of each row: its group, or else its id."""
         if self.group is None:
             return rows.ids
         groups = pa.chunked_array([rows.column(self.group, "group")])

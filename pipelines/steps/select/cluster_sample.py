@@ -1,4 +1,4 @@
-"""Keep as many rows of each cluster of vectors, so that no topic drowns the others."""
+"""Keep equal numbers of rows from each cluster of vectors, so that no topic drowns the others."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pipelines.maths.select.mixture import share_out, tempered_shares
 from pipelines.rows import Rows
 from pipelines.rows.chance import Chance
 from pipelines.steps.select.prototypes import PrototypeSelection
-from pipelines.steps.select.selection import numbers_of
+from pipelines.steps.select.ranking import numbers_of
 
 
 class ClusterSample(PrototypeSelection):
     """Keep a part of the rows that is balanced over clusters of their vectors.
 
-    Spherical k-means finds `clusters` topics; each gets the same share of what is kept, and where a
-    cluster has less, the others get the rest (water-filling). That makes common topics rarer and
-    keeps rare ones (as MetaCLIP does with the entries of a word list: Xu et al. 2023,
+    Spherical k-means finds `clusters` topics. Each gets the same share of what is kept; where a
+    cluster has less, the others get the rest (water-filling). So common topics become rarer, and
+    rare ones stay (as MetaCLIP does with the entries of a word list: Xu et al. 2023,
     https://arxiv.org/abs/2309.16671; by clusters: Vo et al. 2024,
-    https://arxiv.org/abs/2405.15613). Within a cluster rows are taken by `prefer` or at random.
-    Cost: rows · clusters products of vectors; the rows of a sample and some numbers a row are
+    https://arxiv.org/abs/2405.15613). Within a cluster, rows are taken by `prefer` or at random.
+    Cost: rows · clusters products of vectors; the rows of a sample and some numbers per row are
     shuffled. Reasons: `not_selected`, with the number of the row's cluster and how many of its rows
     are kept; `zero_vector`; `odd_vector` where the vector is shorter or longer than most.
     """
@@ -46,13 +46,14 @@ class ClusterSample(PrototypeSelection):
     tokens: int | None = Field(default=None, ge=1)
     """Words of text to keep, as `word_count` counts them, of all clusters together."""
     temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Instead of equal shares: a cluster gets a share in proportion to size^(1/temperature). 1
-    keeps the proportions, higher ones come closer to equal shares."""
+    """Instead of equal shares: the share of a cluster is in proportion to size^(1/temperature). 1
+    keeps the proportions, higher values come closer to equal shares."""
     prefer: str | None = None
-    """Numeric column of which the highest are kept of each cluster; at random if left out."""
+    """Numeric column: the rows with its highest values are kept of each cluster; random rows if
+    left out."""
 
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:
-        """Return what `NonZeroVectors` does; a `prefer` without numbers condemns the recipe."""
+        """Return what `NonZeroVectors` does; refuse a `prefer` that holds no numbers."""
         self._preference(rows)
         return super().sign(rows, chance)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import isqrt
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -27,19 +26,20 @@ from pipelines.readers.read_plan import make_plan, read_task
 from pipelines.rows import HOME, KEY, Rows, whole
 from pipelines.rows.chance import Chance
 from pipelines.rows.views import tokens_of
-from pipelines.steps.corpus import WHOLE, Site
+from pipelines.steps.corpus import WHOLE, Site, combine_address
 from pipelines.steps.select.selection import Selection
 
 
 class Dsir(Selection):
     """Keep a sample of texts that resembles a target (data selection by importance resampling).
 
-    A text weighs as much as its words and pairs of neighbouring words are likelier in the target
-    than in the corpus; texts are drawn without replacement in proportion to their weights (Xie et
-    al. 2023, arXiv:2302.03169). Weights grow with length, as in the authors' code, which also
-    leaves out texts of fewer than 100 words: put `word_count` before. A text without words comes
-    last. Reads the texts twice; moves 8 bytes a bucket and shard besides the selection. Reason:
-    `not_selected`, with the log weight, and as threshold that which the row's draw demanded.
+    The weight of a text says how much likelier its words, and its pairs of neighbouring words, are
+    in the target than in the corpus. Texts are drawn without replacement in proportion to their
+    weights (Xie et al. 2023, arXiv:2302.03169). Weights grow with length, as in the authors' code,
+    which also leaves out texts of fewer than 100 words: put `word_count` before. A text without
+    words comes last. Reads the texts twice; shuffles 8 bytes per bucket and shard besides what the
+    selection does. Reason: `not_selected`, with the log weight, and as threshold the log weight
+    with which this row would have been kept.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("text",)
@@ -55,16 +55,16 @@ class Dsir(Selection):
 
     op: Literal["dsir"] = "dsir"
     target: str = Field(min_length=1)
-    """File, folder, glob or URL of texts as you want them: what a recipe reads, the format told by
-    the file names. Relative paths start at the folder where `curate` is called."""
+    """File, folder, glob or URL of texts as you want them, in any format that a recipe can read;
+    the file names tell which. Relative paths start at the folder where `curate` is called."""
     target_text: str | None = None
     """Column of the target that holds the text; `text` if left out."""
     noise: bool = True
-    """Draw in proportion to weights; without it the highest weights are kept."""
+    """Whether to draw in proportion to the weights; if not, the highest weights are kept."""
     smoothing: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    """Added to the target's count of each bucket; about 1 suits a small target."""
+    """Added to the target's count in each bucket; about 1 suits a small target."""
     buckets: int = Field(default=10_000, ge=1, le=1 << 20)
-    """Buckets that words and pairs are hashed to."""
+    """Number of buckets to which words and pairs are hashed."""
 
     def outside(self) -> str | None:
         """Return the target."""
@@ -87,18 +87,15 @@ class Dsir(Selection):
 
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
         """Post the n-grams of the shard by bucket."""
-        # Summed up by sqrt(shards) at a time; an odd number, as shards have even ones.
-        address = f"dsir:{number % (isqrt(shards) | 1)}"
+        address = combine_address("dsir", number, shards)
         yield message(address, "counts", self._sum(signed, [number]))
 
-    def rounds(self, site: Site) -> tuple[Round, ...]:
-        """Return the rounds that fit, weigh and cut.
-
-        Raises:
-            UserError: the target is not there, or has no text.
-        """
-        # Before anything runs.
+    def check_files(self) -> None:
+        """Refuse a target that is not there or has no text."""
         next(target_texts(self.source()), None)
+
+    def rounds(self, site: Site) -> tuple[Round, ...]:
+        """Return the rounds that fit, weigh and cut."""
 
         def fit(address: str, mail: Mail) -> Iterator[Message]:
             return self._fit(site, mail["sum"])
@@ -114,7 +111,7 @@ class Dsir(Selection):
         )
 
     def evidence(self, scores: Floats, cuts: Floats, hashes: UInt64) -> tuple[Floats, Floats]:
-        """Return the log weight of each row, and that which would have been kept."""
+        """Return the log weight of each row, and the one with which it would have been kept."""
         drawn = gumbel(hashes) if self.noise else np.zeros(len(hashes))
         return scores - drawn, cuts - drawn
 
@@ -129,7 +126,7 @@ class Dsir(Selection):
         return pa.table({HOME: [homes], "counts": total})
 
     def _fit(self, site: Site, counts: pa.Table) -> Iterator[Message]:
-        """Compare corpus and target; store the log ratio of each bucket where shards read it."""
+        """Compare corpus and target; store the log ratios of buckets where shards can read them."""
         raw = _total(counts)
         target = target_counts(self.source(), self.buckets)
         ratios = log_ratios(target, raw, self.smoothing) if raw.any() else np.zeros_like(raw)

@@ -1,4 +1,4 @@
-"""Keep rows that cover the space of all: greedy k-center over composable core-sets."""
+"""Keep rows that cover the space of all rows: greedy k-center over composable core-sets."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ class KCenter(NonZeroVectors):
     """Keep the rows that cover the space best: each dropped row is near a kept one.
 
     Farthest-first traversal (greedy k-center: Gonzalez 1985; as a core-set for training: Sener &
-    Savarese 2018, https://arxiv.org/abs/1708.00489): a row chosen by a seeded hash of its id, then
-    always the row farthest from those chosen. The largest distance of a dropped row to its nearest
-    kept row, the radius, is at most twice the smallest possible. Above 20,000 rows, parts of the
-    corpus, cut by hash of the id, choose first and their choices are chosen from again: at most
-    four times (Malkomes et al. 2015, Fast distributed k-center clustering with outliers; core-sets
-    of Indyk et al. 2014). Outliers are far from everything and are kept: remove junk first. Cost:
-    about rows · kept products of vectors twice, in sqrt(rows / kept) parts, and one shuffle of all
-    vectors; beyond some 50,000 kept rows, `cluster_sample` covers the space for less. Measured:
+    Savarese 2018, https://arxiv.org/abs/1708.00489): it starts with a row chosen by a seeded hash
+    of its id, then always takes the row farthest from those chosen. The radius, the largest
+    distance of a dropped row to its nearest kept row, is at most twice the smallest possible. Above
+    20,000 rows, each of several parts of the corpus, cut by hash of the id, chooses rows, and the
+    final ones are chosen among these: the radius is then at most four times the smallest possible
+    (Malkomes et al. 2015, Fast distributed k-center clustering with outliers; core-sets of Indyk et
+    al. 2014). Outliers are far from everything and are kept: remove junk first. Cost: about rows ·
+    kept products of vectors twice, in sqrt(rows / kept) parts, and one shuffle of all vectors; to
+    keep more than about 50,000 rows, `cluster_sample` covers the space at less cost. Measured:
     `radius`, `centers`, `parts`. Reasons: `covered`, with the Euclidean distance of the unit
     vectors, sqrt(2 - 2 · cosine), to the nearest kept row, and its id; `zero_vector`; `odd_vector`
     where the vector is shorter or longer than most.
@@ -93,13 +94,13 @@ class KCenter(NonZeroVectors):
         )
 
     def in_words(self, measured: Mapping[str, float]) -> str:
-        """Return how well the kept rows cover the others as one sentence."""
+        """Say how well the kept rows cover the others."""
         kept, radius = measured["centers"], measured["radius"]
         return f"kept {kept:,.0f} rows; no other is farther than {radius:.4g} from its nearest"
 
-    def _draw(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
+    def draw(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
         """Send each vector of one shard to its part of the corpus."""
-        yield from super()._draw(site, number, told)
+        yield from super().draw(site, number, told)
         dimensions, total = told["dimensions"][0].as_py(), told["total"][0].as_py()
         wanted = self.wanted(total)
         parts = np.uint64(plan_parts(total, wanted))

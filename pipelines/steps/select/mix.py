@@ -1,4 +1,4 @@
-"""Mix sources: how large a part of the result each value of a column makes up."""
+"""Mix sources: the rows with each value of a column get a given share of the result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from pipelines.maths.select.mixture import largest_total, share_out, tempered_sh
 from pipelines.rows import KEY, Rows
 from pipelines.rows.chance import Chance
 from pipelines.steps.corpus import send_home, verdict_table
-from pipelines.steps.select.selection import Selection, group_numbers, numbers_of
+from pipelines.steps.select.ranking import group_numbers, numbers_of
+from pipelines.steps.select.selection import Selection
 
 _REST = np.uint64(1)
 """Group of the rows whose value `shares` does not name."""
@@ -25,12 +26,13 @@ _SLACK = 1e-9
 
 
 class Mix(Selection):
-    """Keep so many rows of each value of a column that the result has the shares asked for.
+    """Keep as many rows of each value of a column as give the result the shares asked for.
 
-    No row is taken twice. A value with less than its share is kept as a whole, and what it lacks is
-    taken from the others in proportion to their shares; the report notes it. Without a budget the
-    result is the largest in which every value has its share. For up to some thousands of values:
-    their sizes meet in one place. Reasons: `not_selected`; `not_in_mix` for values without a share.
+    No row is taken twice. Of a value with less than its share all rows are kept, and what it lacks
+    is taken from the others in proportion to their shares; the report notes it. Without a budget,
+    the result is the largest in which every value has its share. For up to some thousands of
+    values: their sizes meet in one place. Reasons: `not_selected`; `not_in_mix` for values without
+    a share.
     """
 
     one_place: ClassVar[bool] = True
@@ -40,19 +42,21 @@ class Mix(Selection):
     rows: int | None = Field(default=None, ge=1)
     """Rows of the result."""
     fraction: float | None = Field(default=None, gt=0, le=1)
-    """Size of the result as a share of the rows whose values have a share."""
+    """Size of the result, as a fraction of the rows whose values have a share."""
     tokens: int | None = Field(default=None, ge=1)
-    """Words of the result, as `word_count` counts them; shares are shares of words then."""
+    """Words of the result, as `word_count` counts them; the shares are then shares of words."""
     by: str
     """Column whose values are mixed, such as the source or the language."""
     shares: dict[str, float] | None = None
-    """Share of the result by value. What they leave of 1 goes to all other values together; where
-    they add up to 1, other values and nulls are dropped."""
+    """Share of the result by value. What is left of 1 goes to all other values together; if the
+    shares add up to 1, other values and nulls are dropped."""
     temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Instead of shares: each value gets a share in proportion to size^(1/temperature). 1 keeps the
-    proportions, higher ones give small values more (mT5 and XLM-R: 3.3), 1000 makes all alike."""
+    """Instead of shares: the share of each value is in proportion to size^(1/temperature). 1 keeps
+    the proportions, more gives small values a larger share (mT5 and XLM-R: 3.3), and with 1000 all
+    have the same."""
     prefer: str | None = None
-    """Numeric column of which the highest are kept of each value; at random if left out."""
+    """Numeric column: the rows with its highest numbers are kept of each value in `by`; random rows
+    if left out."""
 
     @model_validator(mode="after")
     def _one_mixture(self) -> Self:
@@ -94,7 +98,7 @@ class Mix(Selection):
         return share_out(self._total(shares, rows, weights), shares, weights)
 
     def notes(self, found: pa.Table) -> Iterator[Message]:
-        """Say where shares could not be met."""
+        """Note where shares could not be met."""
         yield from super().notes(found)
         groups, rows, weights = (found[name].to_numpy() for name in ("group", "rows", "weight"))
         shares = self._shares_of(groups, weights)

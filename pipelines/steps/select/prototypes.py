@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -32,39 +33,39 @@ from pipelines.steps.vectors.vector_columns import drawn_first, vector_matrix
 
 
 class PrototypeSelection(NonZeroVectors, Selection):
-    """A selection that goes by the cluster of each row and its distance to the centroid.
+    """A selection by the cluster of each row and its distance to the centroid.
 
-    Centroids are trained on at most 65,536 rows, and each row goes to its nearest: rows · clusters
-    products of vectors. One float32 vector a row of that sample is shuffled; else what `Selection`
-    does.
+    Centroids are trained on at most 65,536 rows, and each row belongs to the nearest: rows ·
+    clusters products of vectors. One float32 vector per row of that sample is shuffled, besides
+    what `Selection` shuffles.
     """
 
     extra: ClassVar[str | None] = "semantic"
     imports: ClassVar[tuple[str, ...]] = ("faiss",)
     clusters: int = Field(default=100, ge=2, le=MOST_CLUSTERS)
-    """Clusters of the k-means; fewer only where there are fewer rows."""
+    """Clusters of the k-means; there are fewer only if there are fewer rows."""
 
     @property
     def by_cluster(self) -> bool:
         """Whether each cluster has a budget of its own."""
         return True
 
+    @abstractmethod
     def scores(self, rows: Rows, distance: Floats) -> Floats | None:
-        """Return what rows rank by, highest first; None for a random order.
+        """Return the scores by which rows rank, highest first; None for a random order.
 
         Args:
-            rows: a batch, without rows that have no direction.
-            distance: 1 - cosine of each to the centroid of its cluster.
+            rows: a batch without zero vectors.
+            distance: 1 - cosine of each row to the centroid of its cluster.
         """
-        raise NotImplementedError
 
     def details(self, groups: UInt64, kept: Int64, rows: Int64) -> list[str]:
-        """Return how much is kept, and of which cluster."""
+        """Return how many rows are kept, and of which cluster."""
         said = super().details(groups, kept, rows)
         return [f"cluster {group}: {of}" for group, of in zip(groups.tolist(), said, strict=True)]
 
     def sample_size(self, total: int) -> int:
-        """Return the rows that centroids are trained on."""
+        """Return the number of rows that centroids are trained on."""
         return sample_for(self.clusters)
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
@@ -96,7 +97,7 @@ class PrototypeSelection(NonZeroVectors, Selection):
             yield message(home(number), "prototypes", pa.table({"path": [path]}))
 
     def _rank(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
-        """Rank the rows of one shard; drop those without a direction."""
+        """Rank the rows of one shard; drop those with a zero vector."""
         prototypes = site.load(told["path"][0].as_py())["prototypes"]
         ranked = []
         for batch in site.rows(number):

@@ -17,12 +17,12 @@ class PrunePrototypes(PrototypeSelection):
 
     Self-supervised prototypes (Sorscher et al. 2022, Beyond neural scaling laws,
     https://arxiv.org/abs/2206.14486): spherical k-means, then rows rank by 1 - cosine to their
-    centroid. Far rows are the hard ones and what to keep where data is plenty; near rows are the
-    easy ones and better where it is scarce. After `semantic_dedup` this is D4 (Tirumala et al.
-    2023, https://arxiv.org/abs/2308.12284): duplicates would draw centroids to themselves. Junk is
+    centroid. Far rows are hard to learn: keep them if there is plenty of data. Near rows are easy:
+    keep them if data is scarce. After `semantic_dedup` this is D4 (Tirumala et al. 2023,
+    https://arxiv.org/abs/2308.12284): duplicates would pull centroids towards themselves. Junk is
     far as well: filter before. Cost: rows · clusters products of vectors; the rows of a sample and
-    some numbers a row are shuffled. Reasons: `not_selected`, with the distance of the row, and that
-    of the last row kept as threshold; `zero_vector`; `odd_vector` where the vector is shorter or
+    some numbers per row are shuffled. Reasons: `not_selected`, with the distance of the row, and as
+    threshold that of the last row kept; `zero_vector`; `odd_vector` where the vector is shorter or
     longer than most.
     """
 
@@ -39,14 +39,14 @@ class PrunePrototypes(PrototypeSelection):
     keep: Literal["far", "near"] = "far"
     """Which rows are kept: those far from the centroid of their cluster, or those near to it."""
     per_cluster: bool = False
-    """Whether the budget is that of each cluster. Else it is that of the corpus, and loose clusters
-    keep more of their rows than dense ones."""
+    """Whether each cluster has the budget for itself. If not, the budget is for the whole corpus,
+    and loose clusters keep more of their rows than dense ones."""
     rows: int | None = Field(default=None, ge=1)
-    """Rows to keep; with `per_cluster`, of each cluster. Fewer only where there are fewer."""
+    """Rows to keep, with `per_cluster` of each cluster; fewer only if there are fewer."""
     fraction: float | None = Field(default=None, gt=0, le=1)
-    """Share to keep of the rows that have a vector; with `per_cluster`, of each."""
+    """Share to keep of the rows that have a vector, with `per_cluster` of each cluster."""
     tokens: int | None = Field(default=None, ge=1)
-    """Words of text to keep, as `word_count` counts them; with `per_cluster`, of each cluster."""
+    """Words of text to keep, as `word_count` counts them, with `per_cluster` of each cluster."""
 
     @property
     def by_cluster(self) -> bool:

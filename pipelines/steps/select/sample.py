@@ -8,15 +8,16 @@ import pyarrow as pa
 
 from pipelines.rows import Rows
 from pipelines.rows.chance import Chance
-from pipelines.steps.select.selection import Selection, group_numbers
+from pipelines.steps.select.ranking import group_numbers
+from pipelines.steps.select.selection import Selection
 
 
 class Sample(Selection):
     """Keep a random sample of a known number or share of rows, or number of words.
 
-    Which rows is decided by a seeded hash of their ids: those with the smallest are kept, so a
-    larger sample of the same seed contains the smaller one. With `by`, every value of that column
-    is sampled alike (stratified; null is a value too). Reason: `not_sampled`.
+    A seeded hash of the row ids decides: the rows with the smallest hashes are kept, so a larger
+    sample with the same seed contains the smaller one. With `by`, every value of that column is
+    sampled alike (stratified; null is a value too). Reason: `not_sampled`.
     """
 
     reason: ClassVar[str] = "not_sampled"

@@ -10,15 +10,16 @@ import pyarrow as pa
 from pipelines.maths.arrays import Floats, UInt64
 from pipelines.rows import Rows
 from pipelines.rows.chance import Chance
-from pipelines.steps.select.selection import Selection, group_numbers, numbers_of
+from pipelines.steps.select.ranking import group_numbers, numbers_of
+from pipelines.steps.select.selection import Selection
 
 
 class SelectTop(Selection):
     """Keep the rows with the highest scores: a known number or share of rows, or number of words.
 
     Rows without a score (null or NaN) come last, whatever the `order`. Among equal scores a seeded
-    hash of the id decides. Reason: `not_selected`, with the row's score, and the score of the last
-    row kept as threshold.
+    hash of the id decides. Reason: `not_selected`, with the row's score, and as threshold the score
+    of the last row kept.
     """
 
     op: Literal["select_top"] = "select_top"
@@ -27,8 +28,8 @@ class SelectTop(Selection):
     order: Literal["highest", "lowest"] = "highest"
     """Which scores are the best."""
     per: str | None = None
-    """Column whose values are selected from separately, for instance the label; null is a value
-    too."""
+    """Column, for instance the label: from the rows of each of its values, the best are selected
+    separately; null is a value too."""
 
     def ranked(self, rows: Rows, chance: Chance) -> pa.Table:
         """Return the rows by score and group."""
@@ -42,5 +43,5 @@ class SelectTop(Selection):
 
     @property
     def _sign(self) -> np.float64:
-        """What makes higher the better score."""
+        """Factor that makes the higher score the better one."""
         return np.float64(1 if self.order == "highest" else -1)

@@ -1,8 +1,8 @@
 """The shape of every selection under a budget: ranks → blocks → cut → verdicts.
 
-A subclass says how rows rank (`ranked`) and the core keeps the best of each group, exactly. One
-that must fit something first has rounds of its own; the last of them, at each shard's home, makes
-the table of `ranking` and yields from `enter`, and `cut_rounds` do the rest.
+A subclass says how rows rank (`ranked`), and exactly the best of each group are kept. A subclass
+that must fit something first has rounds of its own; the last of them makes the table of `ranking`
+at each shard's home and yields from `enter`; the `cut_rounds` do the rest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 from pydantic import Field, model_validator
 
 from pipelines.errors import UserError
@@ -30,11 +29,12 @@ from pipelines.exchange.mail import (
     scatter,
 )
 from pipelines.maths.arrays import Floats, Int64, UInt64
-from pipelines.maths.select.budget import order_of, score_of
-from pipelines.rows import KEY, MissingColumn, Rows, as_numbers
+from pipelines.maths.select.budget import score_of
+from pipelines.rows import Rows
 from pipelines.rows.chance import Chance
 from pipelines.rows.views import tokens_of
 from pipelines.steps.corpus import Corpus, Site, send_home, verdict_table
+from pipelines.steps.select.ranking import UNGROUPED, ranking_table
 from pipelines.steps.select.sorted_runs import (
     Run,
     between,
@@ -48,37 +48,34 @@ from pipelines.steps.select.sorted_runs import (
     tell,
 )
 
-NULL_GROUP = np.uint64(0)
-"""Number of the group of rows whose group is null."""
-UNGROUPED = np.uint64(0xFFFFFFFFFFFFFFFF)
-"""Number of the group of all rows where there are no groups."""
 _PARTITIONS = 64
 
 
 class Selection(Corpus):
     """Keeps the best rows of each group until a budget is spent.
 
-    The best have the highest score; ties go by a seeded hash of the row id, then by where the row
-    stands. Of a budget of rows exactly that many are kept; of one of words the longest run of best
-    rows that fits, which ends at the first row too long for what is left. Shuffled are 40 bytes a
-    row, to the shard's own home, and about sqrt(rows) lines a shard; with groups of a few rows,
-    150 bytes a row. No place sees all rows, unless they are one shard. Measured: `groups`, and
+    The best have the highest score; of equal scores a seeded hash of the row id decides, then the
+    place of the row in the input. A budget of rows keeps exactly that many. A budget of words keeps
+    the best rows one after the other, up to the first that is too long for what is left. Each shard
+    sends its ranking to its own home, 40 bytes per row: `send` cannot write files, only rounds can.
+    Beyond that, about sqrt(rows) lines per shard are shuffled, or 150 bytes per row where groups
+    have only a few rows. No place sees all rows, unless they are one shard. Measured: `groups`, and
     `budget_`, `available_` and `kept_` of rows or tokens.
     """
 
     reason: ClassVar[str] = "not_selected"
     one_place: ClassVar[bool] = False
-    """Whether `budgets` must see all groups together: for some thousands of groups at most."""
+    """Whether `budgets` must see all groups together: then there may be some thousands of them."""
     optional: ClassVar[bool] = False
-    """Whether a step may go without a budget: then `budgets` says what is kept."""
+    """Whether the step may do without a budget: then `budgets` says what is kept."""
     after_sign: ClassVar[tuple[str, ...]] = ("rows", "fraction")
 
     rows: int | None = Field(default=None, ge=1)
-    """Rows to keep; where there are groups, of each. Fewer only where there are fewer."""
+    """Rows to keep, of each group if there are groups; fewer only if there are fewer."""
     fraction: float | None = Field(default=None, gt=0, le=1)
-    """Share of the rows to keep; where there are groups, of each."""
+    """Share of the rows to keep, of each group if there are groups."""
     tokens: int | None = Field(default=None, ge=1)
-    """Words of text to keep, as `word_count` counts them; where there are groups, of each."""
+    """Words of text to keep, as `word_count` counts them, of each group if there are groups."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
@@ -87,13 +84,22 @@ class Selection(Corpus):
             raise UserError("give one of `rows`, `fraction` and `tokens`: how much is kept")
         return self
 
+    @classmethod
+    def lacks(cls) -> list[str]:
+        """Return what `Corpus.lacks` does, and `ranked` where `sign` calls for it."""
+        blank = cls.sign is Selection.sign and cls.ranked is Selection.ranked
+        return super().lacks() + ["ranked"] * blank
+
     def roles(self) -> tuple[str, ...]:
-        """Return the roles this step reads: a budget of words needs a text."""
+        """Return the roles that this step reads: a budget of words needs a text."""
         counts_words = self.tokens is not None and "text" not in self.needs
         return (*self.needs, "text") if counts_words else self.needs
 
     def ranked(self, rows: Rows, chance: Chance) -> pa.Table:
-        """Return `ranking` of a batch: which rows are best, and of which group."""
+        """Return `ranking` of a batch: which rows are best, and of which group.
+
+        Not needed by a subclass whose own `sign` and rounds do without it.
+        """
         raise NotImplementedError
 
     def budgets(self, groups: UInt64, rows: Int64, weights: Int64) -> Int64:
@@ -113,8 +119,8 @@ class Selection(Corpus):
         """Return value and threshold of the verdicts on rows, NaN for none.
 
         Args:
-            scores: by which the rows were ranked.
-            cuts: score of the last row kept of their groups; NaN where none is.
+            scores: the scores by which the rows were ranked.
+            cuts: for each row, the score of the last row kept of its group; NaN where none is kept.
             hashes: seeded hashes of the row ids.
         """
         return scores, cuts
@@ -126,25 +132,9 @@ class Selection(Corpus):
         scores: npt.ArrayLike | None = None,
         groups: UInt64 | None = None,
     ) -> pa.Table:
-        """Return the table that rows are selected by, one line a row.
-
-        Args:
-            rows: the batch.
-            chance: the randomness of the step.
-            scores: float64 a row, the highest are kept, NaN comes last; None for a random order.
-            groups: a number a row, as from `group_numbers`; None if all rows are one group.
-        """
-        n = len(rows)
-        weights = np.ones(n, np.int64) if self.tokens is None else tokens_of(rows).counts
-        return pa.table(
-            {
-                KEY: rows.keys,
-                "order": np.zeros(n, np.uint64) if scores is None else order_of(scores),
-                "hash": chance.hashes(rows.ids),
-                "weight": weights.astype(np.int64),
-                "group": np.full(n, UNGROUPED) if groups is None else groups.astype(np.uint64),
-            }
-        )
+        """Return the table by which rows are selected: see `ranking.ranking_table`."""
+        counts = None if self.tokens is None else tokens_of(rows).counts
+        return ranking_table(rows, chance.hashes(rows.ids), scores, groups, counts)
 
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:
         """Return the ranking."""
@@ -163,7 +153,7 @@ class Selection(Corpus):
         return (Round(("ranked",), enter), *self.cut_rounds(site))
 
     def enter(self, site: Site, number: int, ranked: pa.Table) -> Iterator[Message]:
-        """Store the ranking of shard `number`, sorted, and post its blocks."""
+        """Store the sorted ranking of shard `number` and post its blocks."""
         run = sorted_run(ranked)
         site.store(_name(site, number), **run)
         yield from self._post(blocks_of(run, number), "block")
@@ -191,7 +181,7 @@ class Selection(Corpus):
         )
 
     def details(self, groups: UInt64, kept: Int64, rows: Int64) -> list[str]:
-        """Return what verdicts say of each group, of which `kept` of `rows` rows are kept."""
+        """Return what verdicts say of each group; `kept` of its `rows` rows are kept."""
         sizes = zip(kept.tolist(), rows.tolist(), strict=True)
         return [f"{kept:,} of {rows:,} rows kept" for kept, rows in sizes]
 
@@ -199,7 +189,7 @@ class Selection(Corpus):
         """Note where a budget did not do what a user may expect.
 
         Args:
-            found: a line a group with its rows, weight, budget, kept_rows and kept_weight.
+            found: one line per group, with its rows, weight, budget, kept_rows and kept_weight.
         """
         rows, weight, budget = (found[n].to_numpy() for n in ("rows", "weight", "budget"))
         unit = "rows" if self.tokens is None else "words"
@@ -212,7 +202,7 @@ class Selection(Corpus):
             yield note(self.op, what, stuck)
 
     def in_words(self, measured: Mapping[str, float]) -> str:
-        """Return what was asked, there and kept as one sentence."""
+        """Say in one sentence how much was asked for, was there, and was kept."""
         unit = "rows" if self.tokens is None else "tokens"
         said = [
             f"kept {measured[f'kept_{unit}']:,.0f} of {measured[f'available_{unit}']:,.0f} {unit}",
@@ -243,7 +233,7 @@ class Selection(Corpus):
         yield from tell(blocks, between(blocks, budgets), "between")
 
     def _conclude(self, site: Site, singles: pa.Table, budgets: pa.Table) -> Iterator[Message]:
-        """Find the cut of each group, tell its shards, and put on record what the budget gave."""
+        """Find the cut of each group, tell its shards, and measure what the budget gave."""
         found = cut_groups(singles, budgets)
         yield from tell(singles, found, "cut")
         unit = "rows" if self.tokens is None else "tokens"
@@ -254,7 +244,7 @@ class Selection(Corpus):
         yield from self.notes(found)
 
     def _judge(self, run: Run, number: int, found: pa.Table) -> Iterator[Message]:
-        """Drop the rows of one shard that lie behind the cut of their group."""
+        """Drop those rows of one shard that lie behind the cut of their group."""
         out, line = outside(run, found)
         if not out.any():
             return
@@ -272,32 +262,6 @@ class Selection(Corpus):
             detail=detail.take(pa.array(line)),
         )
         yield from send_home(verdicts, np.full(len(verdicts), number))
-
-
-def group_numbers(values: pa.Array) -> UInt64:
-    """Return a number for each string, the same wherever it stands; null has NULL_GROUP.
-
-    Two of a million different strings share their number with a chance of 3 in 10 million.
-    """
-    encoded = values.dictionary_encode(null_encoding="encode")
-    numbers = [
-        NULL_GROUP if value is None else xxhash.xxh3_64_intdigest(value.encode())
-        for value in encoded.dictionary.to_pylist()
-    ]
-    return np.asarray(np.array(numbers, np.uint64)[encoded.indices.to_numpy()])
-
-
-def numbers_of(rows: Rows, name: str, role: str) -> Floats:
-    """Return a column of numbers as float64, NaN for null.
-
-    Raises:
-        MissingColumn: no such column, or it does not hold numbers.
-    """
-    values = rows.column(name, role)
-    numbers = as_numbers(values)
-    if numbers is None:
-        raise MissingColumn(f"{role} {name!r} holds {values.type}; it takes numbers")
-    return numbers
 
 
 def _name(site: Site, number: int) -> str:

@@ -1,7 +1,7 @@
-"""Sorted runs of ranked rows as tables: what shards and the place of a cut tell each other.
+"""Sorted runs of ranked rows, and the tables by which shards and the place of a cut talk.
 
 A run holds the ranked rows of one shard as arrays, best first within each group: `group`, the rank
-(`order`, `hash`, `_key`), `weight`. `pipelines.maths.select.budget` says how a cut is found.
+(`order`, `hash`, `_key`), `weight`. `pipelines.maths.select.budget` explains how a cut is found.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def ranks_of(run: Run) -> Ranks:
 
 
 def blocks_of(run: Run, number: int) -> pa.Table:
-    """Return the blocks of the run of shard `number`: where they begin and end, what they weigh."""
+    """Return the blocks of the run of shard `number`: where they begin and end, their weight."""
     length = block_length(len(run["group"]))
     return _blocks(run, number, block_starts(run["group"], length))
 
@@ -66,9 +66,9 @@ def between(blocks: pa.Table, budgets: pa.Table) -> pa.Table:
 
 
 def singles_of(run: Run, number: int, known: pa.Table) -> pa.Table:
-    """Return, of each group, what is surely kept as one block and each row between as one.
+    """Return, for each group, what is surely kept as one block, and each undecided row as a block.
 
-    Where that is nothing, it is the first row, so that the shard is told where the cut lies.
+    A group without either has its first row as a block, so that the shard is told about its cut.
     """
     ranks, line = ranks_of(run), group_lines(known, run["group"])
     all_kept = known["all_kept"].to_numpy()[line]
@@ -84,8 +84,8 @@ def singles_of(run: Run, number: int, known: pa.Table) -> pa.Table:
 def cut_groups(singles: pa.Table, budgets: pa.Table) -> pa.Table:
     """Return where the cut of each group lies and how much lies before it.
 
-    Columns besides those of `budgets`: all_kept, the rank of the first row not kept, cut_order (of
-    the last row kept, 0 where there is none), kept_rows, kept_weight.
+    Columns besides those of `budgets`: all_kept, the rank of the first row not kept, cut_order (the
+    order of the last row kept, 0 where there is none), kept_rows, kept_weight.
     """
     line = group_lines(budgets, singles["group"].to_numpy())
     first, last = _ranks(singles, _FIRST), _ranks(singles, _LAST)
@@ -111,14 +111,14 @@ def outside(run: Run, found: pa.Table) -> tuple[Mask, Int64]:
 
 
 def group_lines(table: pa.Table, groups: UInt64) -> Int64:
-    """Return the line of each group in a table with a line a group, in whatever order."""
+    """Return the line of each group in a table that has one line per group, in any order."""
     names = table["group"].to_numpy()
     order = np.argsort(names)
     return np.asarray(order[np.searchsorted(names, groups, sorter=order)])
 
 
 def tell(blocks: pa.Table, known: pa.Table, kind: str) -> Iterator[Message]:
-    """Send each shard that posted blocks the lines of `known` that are about its groups."""
+    """Send to each shard that posted blocks those lines of `known` that are about its groups."""
     homes, shard = np.unique(blocks[HOME].to_numpy(), return_inverse=True)
     pairs = np.unique(shard * len(known) + group_lines(known, blocks["group"].to_numpy()))
     told = known.take(pa.array(pairs % len(known)))
@@ -150,7 +150,7 @@ def _columns(ranks: Ranks, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]
 
 
 def _sums(values: pa.ChunkedArray, line: Int64, groups: int) -> Int64:
-    """Return the sum of integers by group; exact, as sums of floats are not."""
+    """Return the sum of integers by group; exact, unlike sums of floats."""
     sums = np.zeros(groups, np.int64)
     np.add.at(sums, line, values.to_numpy())
     return sums

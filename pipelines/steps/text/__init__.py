@@ -1,1 +1,1 @@
-"""text."""
+"""Steps on the text of one row: a clean spelling, bounds on length, the language."""

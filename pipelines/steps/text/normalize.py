@@ -30,9 +30,9 @@ class NormalizeText(Map):
     """Clean up Unicode, white space and invisible characters of each text.
 
     Control characters, byte order marks, zero-width spaces and word joiners are removed; runs of
-    white space become one space, one newline or one blank line; both ends are stripped. Texts
-    that come out alike are byte for byte alike, so it belongs before deduplication. A null stays
-    null. Applying it twice changes nothing more (`html: true` aside: `&amp;lt;`).
+    white space become one space, one newline or one blank line; both ends are stripped. Texts that
+    differ only in these things become equal byte for byte, so put it before deduplication. A null
+    stays null. Applying it twice changes nothing more (except with `html: true`: `&amp;lt;`).
     """
 
     op: Literal["normalize_text"] = "normalize_text"
@@ -44,8 +44,8 @@ class NormalizeText(Map):
     lowercase: bool = False
     """Whether to lowercase the text as well."""
     html: bool = False
-    """Whether to remove HTML first: scripts, comments and tags (a block tag becomes a newline),
-    then decode entities. For residue like `<br />`, not for whole pages."""
+    """Whether to remove HTML first: scripts, comments and tags (a block tag becomes a newline), and
+    to decode entities then. For remains such as `<br />`, not for whole pages."""
 
     def apply(self, rows: Rows, chance: Chance) -> Rows:
         """Return the rows with the text column normalised."""
@@ -71,8 +71,8 @@ class NormalizeText(Map):
 def normal_form(text: pa.Array, form: Literal["NFC", "NFKC", "none"]) -> pa.Array:
     """Return the texts in a Unicode normal form; ASCII texts are in it already.
 
-    The others pass through Python one by one, as `pc.utf8_normalize` decomposes whatever form it
-    is asked for (apache/arrow#51225; pyarrow 24 and 25). Most are found to be in the form already.
+    The others pass through Python one by one, because `pc.utf8_normalize` decomposes whatever form
+    it is asked for (apache/arrow#51225; pyarrow 24 and 25). Most are in the right form already.
     """
     beyond = pc.invert(pc.string_is_ascii(text)).fill_null(False)
     if form == "none" or not pc.any(beyond).as_py():
@@ -91,7 +91,7 @@ def strip_html(text: pa.Array) -> pa.Array:
     coded = pc.match_substring_regex(text, ENTITY.pattern).fill_null(False)
     if not pc.any(coded).as_py():
         return text
-    # Entities have no compiled decoder in Arrow: only the texts that hold one pass through Python.
+    # Arrow has no compiled decoder of entities: only the texts that have one pass through Python.
     decoded = [
         ENTITY.sub(lambda found: html.unescape(found[0]), one)
         for one in text.filter(coded).to_pylist()

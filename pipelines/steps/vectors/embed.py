@@ -1,4 +1,4 @@
-"""`embed`: a column of unit vectors, for steps that compare rows by meaning or look."""
+"""`embed`: a column of unit vectors, for steps that compare rows by meaning or appearance."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 class Embed(Map):
-    """Add a column of float32 vectors of length 1, one a row.
+    """Add a column of float32 vectors of length 1, one per row.
 
-    An expensive signal is a step of its own; steps after it decide on it (`semantic_dedup`,
-    selection, label noise). A vector depends on its row alone. A text without words and a
-    null text get the zero vector, which is similar to nothing.
+    Vectors are expensive, so they are made once; the steps after this one use them
+    (`semantic_dedup`, selections, `drop_label_errors`). A vector depends on its row alone. A text
+    without words and a null text get the zero vector, which is similar to nothing.
     """
 
     op: Literal["embed"] = "embed"
 
     model: Literal["hash", "minilm", "image", "lite0"] = "hash"
     """`hash`: hashed words and word pairs; fast, no download, knows spelling but not meaning.
-    `minilm`: all-MiniLM-L6-v2, English, 384 dimensions, about 100 short texts a second (extra
-    `minilm`). `image`: look of the picture, 256 dimensions (extra `image`). `lite0`: what the
-    picture shows, by EfficientNet-Lite0 (ImageNet), 1,280 dimensions, 100 to 200 pictures a second
-    and core (extra `pretrained`)."""
+    `minilm`: all-MiniLM-L6-v2, English, 384 dimensions, about 100 short texts per second (extra
+    `minilm`). `image`: the look of the picture, 256 dimensions (extra `image`). `lite0`: what the
+    picture shows, by EfficientNet-Lite0 (ImageNet), 1,280 dimensions, 100 to 200 pictures per
+    second and core (extra `pretrained`)."""
     dimensions: int = Field(default=HASH_DIMENSIONS, ge=16, le=4096)
-    """Length of a vector of `hash`; the other models have their own."""
+    """Length of the vectors of `hash`; the other models have lengths of their own."""
     column: str = Field(default=EMBEDDING, min_length=1)
     """Name of the new column."""
 
@@ -62,7 +62,7 @@ class Embed(Map):
         return ("image",) if self.model in ("image", "lite0") else ("text",)
 
     def outside(self) -> str | None:
-        """Return what a pretrained model has seen."""
+        """Return what a pretrained model was trained on."""
         return {
             "minilm": "all-MiniLM-L6-v2, trained on a billion sentence pairs",
             "lite0": "EfficientNet-Lite0, trained on ImageNet-1k with labels",

@@ -1,4 +1,4 @@
-"""Steps that choose rows by where their vectors lie: a zero vector lies nowhere."""
+"""Steps that choose rows by the direction of their vectors, which a zero vector does not have."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pipelines.steps.vectors.vector_columns import VectorCorpus
 
 
 class NonZeroVectors(VectorCorpus):
-    """A step on vectors that drops those that are zero, as `zero_vector`.
+    """A step on vectors that drops rows whose vector is zero, as `zero_vector`.
 
-    Neither the number of rows nor the most common length of a vector counts them.
+    They count neither in the number of rows nor for the most common length of a vector.
     """
 
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:

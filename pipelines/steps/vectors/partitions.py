@@ -15,10 +15,11 @@ from pipelines.maths.vectors.unit_vectors import assign_cells, fit_centroids
 from pipelines.rows import whole
 
 PORTION = 32 << 20
-"""Bytes of vectors of which a shard writes one file."""
+"""Bytes of vectors that a shard writes to one file."""
+_PORTION_BITS = 20
 _FEWEST = 64
 _ROWS = 50_000
-"""Rows of a partition, where there are more partitions than the fewest."""
+"""Rows per partition, where there are more partitions than the fewest."""
 _SLICE, _AT, _CELLS = "slice", "at", "cells"
 
 
@@ -34,9 +35,9 @@ class Placed:
 
 
 def partitions_of_cells(centroids: Vectors, total: int, seed: int) -> Int64:
-    """Return the partition of each cell, so that neighbouring cells lie in one.
+    """Return the partition of each cell, such that neighbouring cells share one.
 
-    Then most of the cells of a row are in one place, and it moves once for all of them.
+    So most cells of a row are in one partition, and the row is sent there once for all of them.
     """
     wanted = min(len(centroids), max(_FEWEST, total // _ROWS))
     return assign_cells(centroids, fit_centroids(centroids, wanted, seed), 1)[:, 0]
@@ -54,17 +55,22 @@ def portions(placed: Iterable[Placed], size: int = PORTION) -> Iterator[Placed]:
         yield _gathered(waiting)
 
 
+def portion_number(shard: int, portion: int) -> int:
+    """Return the number of one portion of a shard: unique in the step, ordered within the shard."""
+    return shard << _PORTION_BITS | portion
+
+
 def post_members(placed: Placed, partition: Int64, path: str, number: int) -> Iterator[Message]:
     """Write vectors to one file and post their rows to the partitions of their cells.
 
-    A row whose cells lie in several partitions goes to each, and so does its vector. Mail of kind
-    `member` has a line a row, mail of kind `slice` says where their vectors lie.
+    A row whose cells lie in several partitions is sent to each of them with its vector. Mail of
+    kind `member` has one line per row; mail of kind `slice` says where the vectors lie.
 
     Args:
         placed: the rows.
         partition: number of the partition of each cell.
         path: file to write.
-        number: of the file, unique in the step.
+        number: that of the file, see `portion_number`.
     """
     row, to, cells = partition_lines(placed.cells, partition)
     order = np.argsort(to, kind="stable")
@@ -83,7 +89,7 @@ def post_members(placed: Placed, partition: Int64, path: str, number: int) -> It
 
 
 def open_members(mail: Mail) -> Placed:
-    """Return the rows that met in one partition, with their vectors, in the order of the slices."""
+    """Return the rows that met in one partition, with their vectors, in the order of portions."""
     members = mail["member"].sort_by([(_SLICE, "ascending"), (_AT, "ascending")])
     slices = mail["slice"].sort_by(_SLICE).to_pylist()
     vectors = np.empty((len(members), slices[0]["dimensions"]), dtype=np.float32)

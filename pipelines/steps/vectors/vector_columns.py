@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.errors import UserError
 from pipelines.exchange.mail import (
     Mail,
     Message,
@@ -18,10 +17,11 @@ from pipelines.exchange.mail import (
     home_number,
     message,
 )
-from pipelines.maths.arrays import Int64, Keys, Mask, Vectors
+from pipelines.maths.arrays import Floats, Int64, Keys, Mask, Vectors
 from pipelines.maths.vectors.unit_vectors import similarities
 from pipelines.rows import HOME, KEY, MissingColumn, Rows, whole
 from pipelines.rows.chance import Chance
+from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import WHOLE, Corpus, Site, send_home, verdict_table
 from pipelines.steps.evidence import EVIDENCE
 
@@ -35,24 +35,25 @@ _SLACK = 4.0
 class VectorCorpus(Corpus):
     """A corpus step on a column of vectors that is fitted to a sample of bounded size.
 
-    A sample is the rows with the smallest seeded hashes of their ids, whatever shards they lie in.
-    To know how small, shards first post their sizes; so what moves is the sample alone. Vectors
-    must have as many numbers as most of the corpus: others are dropped as `odd_vector`.
+    The sample consists of the rows with the smallest seeded hashes of their ids, in whatever shards
+    they lie. Shards first post their sizes, so that each knows how small a hash must be and only
+    the sample moves. Vectors must have as many numbers as most of the corpus: others are dropped as
+    `odd_vector`.
     """
 
     column: str = "_embedding"
     """Column of vectors: made by `embed`, or one that came with the data."""
 
+    @abstractmethod
     def sample_size(self, total: int) -> int:
         """Return how many of `total` rows the step is fitted to."""
-        raise NotImplementedError
 
     def described(self, rows: Rows, chance: Chance) -> dict[str, pa.Array]:
         """Return what the sample needs of each row besides its vector."""
         return {}
 
     def eligible(self, rows: Rows) -> Rows:
-        """Return the rows that the step looks at."""
+        """Return the rows that the step can use."""
         return rows
 
     def sign(self, rows: Rows, chance: Chance) -> pa.Table:
@@ -72,7 +73,7 @@ class VectorCorpus(Corpus):
         """Return the rounds that end with `plan` and the mail of kind `sample` at WHOLE."""
 
         def draw(address: str, mail: Mail) -> Iterator[Message]:
-            return self._draw(site, home_number(address), mail["draw"])
+            return self.draw(site, home_number(address), mail["draw"])
 
         return Round(("size",), self._plan), Round(("draw",), draw)
 
@@ -92,7 +93,7 @@ class VectorCorpus(Corpus):
         return map(self._named, site.rows(number, keys))
 
     def _named(self, rows: Rows) -> Rows:
-        """Return rows with their vectors in `column`, if they are of an earlier run."""
+        """Return rows with their vectors in `column`, also those of an earlier run."""
         return rows.replace(self.column, rows.column(VECTOR)) if rows.are_earlier else rows
 
     def _plan(self, address: str, mail: Mail) -> Iterator[Message]:
@@ -100,7 +101,7 @@ class VectorCorpus(Corpus):
         size = mail["size"]
         lengths, at = np.unique(size["dimensions"].to_numpy(), return_inverse=True)
         rows, homes = size["rows"].to_numpy(), size[HOME].to_numpy()
-        of_this_run = np.bincount(at, weights=np.where(homes >= 0, rows, 0))
+        of_this_run = np.bincount(at, weights=np.where(of_earlier_run(homes), 0, rows))
         of_all, homes = np.bincount(at, weights=rows), np.unique(homes)
         dimensions = total = 0
         if len(lengths):
@@ -112,8 +113,17 @@ class VectorCorpus(Corpus):
         for i, number in enumerate(homes.tolist()):
             yield message(home(number), "draw", table.slice(i, 1))
 
-    def _draw(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
-        """Post one shard's part of the sample; drop what has vectors of another length."""
+    def draw(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
+        """Post one shard's part of the sample; drop the rows with vectors of another length.
+
+        A step that needs all vectors elsewhere posts them here as well.
+
+        Args:
+            site: where the rows lie.
+            number: of the shard.
+            told: one line; `dimensions`, the length of the vectors, and `total`, the number of rows
+                with that length.
+        """
         dimensions, total = told["dimensions"][0].as_py(), told["total"][0].as_py()
         size = self.sample_size(total)
         share = (size + _SLACK * np.sqrt(size)) / max(total, 1)
@@ -152,7 +162,7 @@ def vector_matrix(column: pa.ChunkedArray) -> Vectors:
 
 
 def held_vectors(batches: Iterable[Rows], column: str) -> pa.Table:
-    """Return keys and unit vectors, as evidence, of rows whose vectors are of one length."""
+    """Return keys and unit vectors, as evidence, of rows whose vectors have the same length."""
     parts = []
     for rows in batches:
         vectors = unit_vectors(rows, column, int(vector_lengths(rows, column)[0]))
@@ -160,7 +170,7 @@ def held_vectors(batches: Iterable[Rows], column: str) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def similarities_of(evidence: pa.Array, left: Int64, right: Int64) -> npt.NDArray[np.float64]:
+def similarities_of(evidence: pa.Array, left: Int64, right: Int64) -> Floats:
     """Return the cosine similarity of pairs of positions in a column of unit vectors."""
     vectors = vector_matrix(pa.chunked_array([evidence]))
     return similarities(vectors[left], vectors[right])
@@ -171,12 +181,12 @@ def vector_lengths(rows: Rows, column: str) -> Int64:
 
     Raises:
         MissingColumn: no such column, or its values are not lists of numbers.
-        UserError: a row has no vector.
+        ValueError: a row has no vector.
     """
     values = rows.column(column, "vector column")
     kind = values.type
     if values.null_count:
-        raise UserError(f"column {column!r} is null; each row needs a vector")
+        raise ValueError(f"column {column!r} is null; each row needs a vector")
     fixed = pa.types.is_fixed_size_list(kind)
     lists = fixed or pa.types.is_list(kind) or pa.types.is_large_list(kind)
     inner = kind.value_type if lists else kind
@@ -191,7 +201,7 @@ def vector_lengths(rows: Rows, column: str) -> Int64:
     else:
         lengths = pc.list_value_length(values).to_numpy().astype(np.int64)
     if not lengths.all():
-        raise UserError(f"column {column!r} has an empty vector")
+        raise ValueError(f"column {column!r} has an empty vector")
     return lengths
 
 
@@ -199,7 +209,7 @@ def unit_vectors(rows: Rows, column: str, dimensions: int) -> Vectors:
     """Return the vectors of a column scaled to length 1, shape (rows, dimensions); 0 stays 0.
 
     Raises:
-        UserError: a vector has a value that is null or not finite.
+        ValueError: a vector has a value that is null or not finite.
     """
     vectors = vector_numbers(rows, column).reshape(len(rows), dimensions)
     length = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
@@ -207,14 +217,14 @@ def unit_vectors(rows: Rows, column: str, dimensions: int) -> Vectors:
     return scaled
 
 
-def vector_numbers(rows: Rows, column: str) -> npt.NDArray[np.float64]:
+def vector_numbers(rows: Rows, column: str) -> Floats:
     """Return all numbers of a column of vectors, one after the other.
 
     Raises:
-        UserError: a number is null or not finite.
+        ValueError: a number is null or not finite.
     """
     flat = rows.column(column).flatten().to_numpy(zero_copy_only=False)
     numbers = np.asarray(flat, dtype=np.float64)
     if not (np.abs(numbers) < _GREATEST).all():
-        raise UserError(f"column {column!r} has a value that is null, NaN, infinite or over 1e150")
+        raise ValueError(f"column {column!r} has a value that is null, NaN, infinite or over 1e150")
     return numbers

@@ -1,14 +1,15 @@
-"""Clusters of duplicates: edges → components → one kept row each, and how like it the others are.
+"""Clusters of duplicates: edges → components → one kept row each, and its similarity to the others.
 
 The last rounds of every dedup by similar pairs. A step posts the edges it found and the rows at
 their ends with `Clusters.post`, in any round; the rounds of `Clusters.rounds` do the rest:
 
-1. All edges and rows meet in one place, some 200 bytes a duplicate; from SPREAD_FROM shards on
-   they stay in partitions (`star_rounds`), and a cluster meets in one place.
-2. Of each component one row is kept. Where the similarity of another to it is known, that is the
-   verdict; where they never met as candidates, the homes of both are asked for evidence.
+1. All edges and rows meet in one place, about 200 bytes per duplicate; from SPREAD_FROM shards on
+   they stay in partitions (`star_rounds`), and only those of one cluster meet in one place.
+2. One row of each component is kept. The others are dropped. Where the similarity of a dropped row
+   to the kept one is known, its verdict is posted; where the two never met as candidates, the homes
+   of both are asked for evidence.
 3. The homes answer.
-4. What was unknown is measured; these are the other verdicts.
+4. The unknown similarities are measured, and the other verdicts are posted.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ SPREAD_FROM = 256
 
 @dataclass(frozen=True)
 class Clusters:
-    """How the clusters of one step are made and measured."""
+    """How one step makes clusters and measures the similarity within them."""
 
     site: Site
     op: str
@@ -50,9 +51,9 @@ class Clusters:
     threshold: float
     """The similarity that makes an edge."""
     held: Callable[[int, Keys], pa.Table]
-    """Returns rows of a shard by their keys, which ascend: `_key`, `evidence` and other columns."""
+    """Return rows of a shard by their ascending keys: `_key`, `evidence` and other columns."""
     similarities: Callable[[pa.Array, Int64, Int64], Floats]
-    """Returns the similarity of pairs of positions in a column of evidence."""
+    """Return the similarity of pairs of positions in a column of evidence."""
 
     @property
     def spread(self) -> bool:
@@ -64,7 +65,7 @@ class Clusters:
 
         Args:
             edges: columns `a`, `b` (keys) and `similarity`, NaN where two rows belong together
-                through others; may repeat. Each row has one with a similarity.
+                through others; may repeat. Each row has at least one with a similarity.
             nodes: columns NODE of all rows of the edges; may repeat.
         """
         if not len(edges):
@@ -91,7 +92,7 @@ class Clusters:
         known = pc.is_finite(dropped["value"])
         yield from self._send(dropped.filter(known))
         unknown = dropped.filter(pc.invert(known))
-        # By the row, not by the keeper: of a large cluster each partition has a part.
+        # By the dropped row, not by the kept one: a large cluster is shared among partitions.
         hashes = mix(unknown[KEY].to_numpy().astype(np.uint64))
         to = hashes % np.uint64(self.site.partitions)
         for reply, part in scatter(unknown, to, "unmeasured:{}".format):

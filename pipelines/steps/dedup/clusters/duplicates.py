@@ -1,4 +1,4 @@
-"""What similar pairs decide: which row of a component is kept, and the evidence on the others."""
+"""What follows from similar pairs: which row of a component is kept, and why others are dropped."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import pyarrow as pa
 from pipelines.maths.arrays import Floats, Int64
 from pipelines.maths.graph.components import components
 from pipelines.rows import HOME, KEY, whole
+from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import verdict_table
-from pipelines.steps.dedup.clusters.keepers import ROW_ID, keeper_order, of_earlier_run
+from pipelines.steps.dedup.clusters.keepers import ROW_ID, earlier_detail, keeper_order
 
 
 def thinned(edges: pa.Table, nodes: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Return at most two edges a row: to the best row of its component and to its closest.
+    """Return at most two edges per row: to the best row of its component and to its closest.
 
     They have the same components, and all evidence that a verdict on more of the corpus can need:
-    a row that is kept of all is the best of its component wherever it is found. Nodes come once.
+    the row that is kept in the end is the best in any part of its component. Each node comes once.
     """
     graph = _graph(edges, nodes)
     to_best, closest, similarity = _evidence_of(graph)
@@ -37,19 +38,19 @@ def thinned(edges: pa.Table, nodes: pa.Table) -> tuple[pa.Table, pa.Table]:
 
 
 def decide_clusters(edges: pa.Table, nodes: pa.Table) -> pa.Table:
-    """Return what there is to say of each row that is not kept of its component.
+    """Return what is known of each row that is dropped because another of its component is kept.
 
-    Rows of earlier runs, whose homes are negative, are never dropped.
+    Rows of earlier runs are never dropped.
 
     Returns:
         columns `_key`, `_home`; `keeper`, `keeper_home` and `other`, the key, home and id of the
         kept row; `value`, the similarity to it, NaN where it was not measured; `through` and
-        `closest`, id of and similarity to the closest row it was compared with.
+        `closest`, the id of the closest row it was compared with and the similarity to that.
     """
     graph = _graph(edges, nodes)
     to_best, closest, similarity = _evidence_of(graph)
     keys, homes = graph.nodes[KEY].to_numpy(), graph.nodes[HOME].to_numpy()
-    dropped = np.flatnonzero((graph.best != np.arange(len(keys))) & (homes >= 0))
+    dropped = np.flatnonzero((graph.best != np.arange(len(keys))) & ~of_earlier_run(homes))
     keeper, ids = graph.best[dropped], whole(graph.nodes[ROW_ID])
     return pa.table(
         {
@@ -77,7 +78,7 @@ def verdicts_on(dropped: pa.Table, reason: str, threshold: float) -> pa.Table:
         f"linked through {name} ({closest:.2f})" if is_far else ""
         for is_far, (name, closest) in zip(value < threshold, through, strict=True)
     ]
-    earlier = of_earlier_run(keeper).to_pylist()
+    earlier = earlier_detail(keeper).to_pylist()
     detail = ["; ".join(filter(None, both)) or None for both in zip(linked, earlier, strict=True)]
     return verdict_table(
         dropped[KEY].to_numpy(),
@@ -98,9 +99,9 @@ class _Graph:
     b: Int64
     similarity: Floats
     best: Int64
-    """Position of the row that would be kept of the component of each."""
+    """Position of the row that would be kept of each row's component."""
     rank: Int64
-    """Place of each row in the order of components and of who would be kept."""
+    """Place of each row in the order by component, then by which row would rather be kept."""
 
 
 def _graph(edges: pa.Table, nodes: pa.Table) -> _Graph:

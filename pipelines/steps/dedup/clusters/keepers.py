@@ -1,4 +1,4 @@
-"""Which row of a group of duplicates is kept: decided by content, never by arrival."""
+"""Which row of a group of duplicates is kept: never decided by the order in which rows arrive."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.maths.arrays import Keys
+from pipelines.maths.arrays import Int64, Keys
 from pipelines.rows import HOME, KEY, MissingColumn, Rows, as_numbers
+from pipelines.rows.keys import of_earlier_run
 
 Keep = Literal["longest", "earliest", "smallest_id"]
-"""What decides among rows of equal quality: the length of the content in bytes, the place in the
+"""What decides between rows of equal quality: the length of the content in bytes, the place in the
 input, or the id."""
 
 QUALITY = "quality"
 MERIT = "merit"
-"""int64; what `keep` goes by: the length of the content in bytes, minus the key, or 0 for all."""
+"""int64; what `keep` decides by: the length of the content in bytes, minus the key, or always 0."""
 ROW_ID = "id"
 EARLIER = "which an earlier run has"
 """Detail of a row that is dropped for one of an earlier run."""
 NODE = [KEY, HOME, QUALITY, MERIT, ROW_ID]
-"""Columns of a row that may be kept or dropped as a duplicate."""
+"""Columns of a row that may be kept, or dropped as a duplicate."""
 
 
-def credentials(
+def keeper_columns(
     rows: Rows, prefer: str | None, keep: Keep = "longest", order: Sequence[str] = ()
 ) -> dict[str, pa.Array]:
-    """Return the columns by which a keeper is chosen: quality, merit, id.
+    """Return the columns by which the row to keep is chosen: quality, merit, id.
 
     Args:
         rows: the batch.
-        prefer: column that gives the quality; None where all rows are of one quality.
+        prefer: column that gives the quality; None if all rows have the same quality.
         keep: what the merit is: the length of the content in bytes, minus the key (so that what
             comes first in the input is kept), or 0 for all.
         order: values of `prefer`, best first, other values last; empty where `prefer` holds
@@ -57,9 +57,9 @@ def credentials(
     return {QUALITY: quality, MERIT: merit, ROW_ID: rows.ids}
 
 
-def of_earlier_run(keepers: Keys) -> pa.Array:
-    """Return the detail of rows dropped for some keepers: null, or that it is not of this run."""
-    return pc.if_else(pa.array(keepers < 0), EARLIER, pa.scalar(None, pa.string()))
+def earlier_detail(keepers: Keys) -> pa.Array:
+    """Return the detail of rows dropped for these kept ones: EARLIER, or null if of this run."""
+    return pc.if_else(pa.array(of_earlier_run(keepers)), EARLIER, pa.scalar(None, pa.string()))
 
 
 def _numbers(rows: Rows, prefer: str) -> pa.Array:
@@ -81,19 +81,18 @@ def _places(rows: Rows, prefer: str, order: Sequence[str]) -> pa.Array:
     return pc.negate(pc.fill_null(place, np.inf))
 
 
-def keeper_order(groups: npt.NDArray[np.int64], table: pa.Table) -> npt.NDArray[np.int64]:
-    """Return the order of rows by group, the keeper first within each.
+def keeper_order(groups: Int64, table: pa.Table) -> Int64:
+    """Return the order of rows by group, the row to keep first within each.
 
-    The keeper is a row of an earlier run (its key is negative), or else has the highest quality,
-    then the greatest merit, then the smallest id; `_key` settles what is left, so that the order is
-    total.
+    That is a row of an earlier run, or else the one with the highest quality, then the greatest
+    merit, then the smallest id. Where all that is equal `_key` decides, so that there is one order.
     """
     keyed = pa.table(
-        [pa.array(groups), pa.array(table[KEY].to_numpy() < 0)]
+        [pa.array(groups), pa.array(of_earlier_run(table[KEY].to_numpy()))]
         + [table[name] for name in (QUALITY, MERIT, ROW_ID, KEY)],
         names=["group", "earlier", QUALITY, MERIT, ROW_ID, KEY],
     )
-    order: npt.NDArray[np.int64] = pc.sort_indices(
+    order: Int64 = pc.sort_indices(
         keyed,
         sort_keys=[
             ("group", "ascending"),

@@ -1,9 +1,9 @@
-"""Clusters of a large corpus: components over many partitions, each solved where its label says.
+"""Clusters of a large corpus: components over many partitions, each decided in one of them.
 
-Nothing that grows with the number of duplicates meets in one place except edges between clusters
-that the turns of `maths.graph.stars` left apart, 16 bytes each; a note counts them. The rows of one
-cluster meet in one place, some 100 bytes each. What the verdicts need of rows and edges waits in
-files of the work folder and moves twice.
+Of what grows with the number of duplicates, only one thing meets in one place: the edges between
+clusters that the turns of `maths.graph.stars` left apart, 16 bytes each; a note counts them. The
+rows of one cluster meet in one place, about 100 bytes each. What the verdicts need of rows and
+edges waits in files of the work folder and moves twice.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pipelines.rows import KEY
 from pipelines.steps.corpus import WHOLE, Site
 
 TURNS = 3
-"""Turns of large-star and small-star; clusters of diameter 2 need one."""
+"""Turns of large-star and small-star; clusters of diameter 2 need only one."""
 _NODE, _COMPONENT = "node:{}", "component:{}"
 
 
@@ -114,7 +114,7 @@ def _meet(member: pa.Table, site: Site, address: str) -> Iterator[Message]:
 
 
 def _nodes(keys: pa.ChunkedArray) -> Int64:
-    """Return keys as nodes of a graph: scrambled one to one, so that no order of keys is bad."""
+    """Return keys as nodes of a graph: scrambled one to one, so that their order means nothing."""
     return mix(keys.to_numpy().astype(np.uint64)).view(np.int64)
 
 

@@ -1,0 +1,1 @@
+"""Makes the helpers beside it importable from the rooms below: `made_run`, `tiny_recipe`, …"""

@@ -1,0 +1,187 @@
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from curate.errors import RunFailed, TooManyQuarantined
+from curate.recipe.recipe import Recipe
+from curate.run import output
+from curate.run.output import MANIFEST, place_output
+from curate.run.run import _input, _work_folder, run_recipe
+from pipelines import files
+from pipelines.readers.read_plan import make_plan
+
+
+def recipe(folder: Path, **more) -> Recipe:
+    given = {
+        "name": "small",
+        "read": {"format": "jsonl", "path": str(folder / "in")},
+        "steps": [{"op": "normalize_text"}],
+        "write": {"path": str(folder / "out")},
+        **more,
+    }
+    return Recipe.model_validate_json(json.dumps(given))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in "abcd":
+        lines = [json.dumps({"id": f"{name}{i}", "text": f"row {i} of {name}"}) for i in range(20)]
+        (tmp_path / "in" / f"{name}.jsonl").write_text("\n".join(lines))
+    return tmp_path
+
+
+def test_work_of_another_cut_of_the_input_is_not_taken_up(folder):
+    small = recipe(folder)
+    whole = make_plan(small.read)
+    size = whole.files[0].size
+    cuts = {}
+    for target in range(size // 3, 5 * size):
+        plan = make_plan(small.read, target_bytes=target)
+        cut = tuple(tuple((p.file, p.start, p.stop) for p in task.pieces) for task in plan.tasks)
+        if cut not in cuts:
+            cuts[cut] = _work_folder("/x/out", small, _input(small, plan, {}))
+    counts = [len(cut) for cut in cuts]
+    assert len(set(counts)) < len(counts), "no two cuts have the same number of tasks"
+    assert len(set(cuts.values())) == len(cuts)
+
+
+def test_order_of_split_shares_decides_about_the_work_folder(folder):
+    plan = make_plan(recipe(folder).read)
+    one, other = (
+        recipe(folder, steps=[{"op": "split", "shares": shares}])
+        for shares in ({"train": 0.9, "test": 0.1}, {"test": 0.1, "train": 0.9})
+    )
+    folders = {_work_folder("/x/out", made, _input(made, plan, {})) for made in (one, other)}
+    assert len(folders) == 2
+
+
+def test_code_and_libraries_decide_about_the_work_folder(folder, tmp_path, monkeypatch):
+    plan = make_plan(recipe(folder).read)
+    (tmp_path / "own_step.py").write_text(
+        "from pipelines.steps.step import Map\nclass Own(Map):\n    op: str = 'own'\n"
+        "    def apply(self, rows, chance):\n        return rows\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    from own_step import Own
+
+    given = recipe(folder).model_copy(update={"steps": (Own(),)})
+    before = _input(given, plan, {})
+    assert any(said.startswith("xxhash ") for said in before["versions"])
+    (tmp_path / "own_step.py").write_text((tmp_path / "own_step.py").read_text() + "# changed\n")
+    assert _input(given, plan, {})["code"] != before["code"]
+
+
+def test_run_that_fails_to_move_keeps_the_old_output(folder, monkeypatch):
+    (folder / "old").mkdir()
+    (folder / "old" / "precious").touch()
+    (folder / "new").mkdir()
+    rename = files.rename
+
+    def broken(source, target):
+        if source.endswith("new"):
+            raise OSError("disk full")
+        rename(source, target)
+
+    monkeypatch.setattr(output.files, "rename", broken)
+    with pytest.raises(OSError, match="disk full"):
+        place_output(str(folder / "new"), str(folder / "old"))
+    assert (folder / "old" / "precious").exists()
+
+
+def test_object_store_gets_the_manifest_last(monkeypatch):
+    files.write_bytes_atomically("memory://last/new/_curate/manifest.json", b"{}")
+    files.write_bytes_atomically("memory://last/new/train/data.arrow", b"rows")
+    seen = []
+    rename = files.rename
+
+    def watched(source, target):
+        rename(source, target)
+        seen.append(files.exists(f"{target}/{MANIFEST}"))
+
+    monkeypatch.setattr(output.files, "rename", watched)
+    place_output("memory://last/new", "memory://last/out")
+    assert seen[0] is False
+    assert files.read_bytes(f"memory://last/out/{MANIFEST}") == b"{}"
+    assert files.read_bytes("memory://last/out/train/data.arrow") == b"rows"
+
+
+def test_too_many_quarantined_says_where_the_output_was_put_aside(folder):
+    with (folder / "in/a.jsonl").open("a") as lines:
+        lines.write("\n{broken\n")
+    with pytest.raises(TooManyQuarantined, match=r"put aside, with its ledger: .*out\.rejected"):
+        run_recipe(recipe(folder, max_quarantined=0))
+    assert not (folder / "out").exists()
+    assert (folder / "out.rejected" / MANIFEST).exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("in", "holds the input"),
+        ("", "holds the input"),
+        ("in/out", "lies inside the input"),
+    ],
+)
+def test_output_around_or_inside_the_input_is_refused(folder, out, said):
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(ValueError, match=said):
+        run_recipe(recipe(folder, write={"path": str(folder / out), "overwrite": True}))
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_output_beside_a_single_input_file_is_fine(folder):
+    read = {"format": "jsonl", "path": str(folder / "in/a.jsonl")}
+    made = run_recipe(recipe(folder, read=read, write={"path": str(folder / "in/out")}))
+    assert made.manifest.rows.kept == 20
+
+
+def test_folder_that_is_no_output_is_never_replaced(folder):
+    (folder / "out").mkdir()
+    (folder / "out/thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="no output of curate, so it is not replaced"):
+        run_recipe(recipe(folder, write={"path": str(folder / "out"), "overwrite": True}))
+    assert (folder / "out/thesis.tex").exists()
+
+
+def test_output_that_cannot_be_created_is_named(folder):
+    (folder / "file").touch()
+    with pytest.raises(ValueError, match=r"write.path .*file/out: cannot be created"):
+        run_recipe(recipe(folder, write={"path": str(folder / "file/out")}))
+
+
+def test_run_without_a_row_left_says_why(folder):
+    with pytest.raises(RunFailed, match=r"left of 80: 80 too_long at step 1 \(word_count"):
+        run_recipe(recipe(folder, steps=[{"op": "word_count", "at_most": 1}]))
+    broken = {"format": "jsonl", "path": str(folder / "in"), "text": "txt"}
+    with pytest.raises(RunFailed, match=r"80 unreadable at step 0 \(read\), such as a.jsonl: l"):
+        run_recipe(recipe(folder, read=broken, max_quarantined=100))
+
+
+def test_seconds_of_a_corpus_step_hold_its_rounds(folder, monkeypatch):
+    from pipelines.steps.dedup import exact_dedup
+
+    solve = exact_dedup.ExactDedup._solve
+
+    def slow(self, address, mail):
+        time.sleep(0.3)
+        return solve(self, address, mail)
+
+    monkeypatch.setattr(exact_dedup.ExactDedup, "_solve", slow)
+    made = run_recipe(recipe(folder, steps=[{"op": "exact_dedup"}]))
+    assert made.manifest.steps[1].seconds >= 0.3
+
+
+def test_file_cut_short_is_told_loudly(folder):
+    import gzip
+
+    rows = b"".join(b'{"id": "%d", "text": "row %d"}\n' % (i, i * 7919) for i in range(9000))
+    (folder / "in/e.jsonl.gz").write_bytes(gzip.compress(rows)[:-2000])
+    made = run_recipe(recipe(folder))
+    (place,) = made.manifest.damaged_files
+    assert place.startswith("e.jsonl.gz: ")
+    assert "an unknown number of rows is missing: e.jsonl.gz" in made.manifest.declared[0]
+    for name in ("README.md", "_curate/report.html"):
+        assert "an unknown number of rows is missing" in (folder / "out" / name).read_text()

@@ -1,6 +1,0 @@
-from pipelines.rows import Columns, merged_columns
-
-
-def test_rows_roles_are_those_that_some_batch_has() -> None:
-    found = merged_columns([Columns(text="text"), {"label": "topic", "text": None}, Columns()])
-    assert found == Columns(text="text", label="topic")
