@@ -32,15 +32,7 @@ from benchmarks.fitting import fit
 from benchmarks.observation import TINY, Observation
 from benchmarks.scaling_cases import CASES, CHECKS, TARGET, Case
 from benchmarks.scaling_corpora import DIMENSIONS
-from curate.plan.costs import (
-    COSTS_FILE,
-    Check,
-    Costs,
-    Size,
-    add_up,
-    estimate_part,
-    name_of,
-)
+from curate.plan.costs import COSTS_FILE, Check, Costs, Size, add_up, estimate_part, name_of
 from curate.run.made_manifest import versions
 
 ROOT = Path(__file__).parent.parent

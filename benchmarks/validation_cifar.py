@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Finding, half_width, not_checkable
-from training.recipes import RECIPES
 from training.arrays import FloatArray
+from training.recipes import RECIPES
 from training.statistics.stats import estimate
 
 SOURCE = "Wei et al. 2022"

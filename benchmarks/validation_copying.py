@@ -14,18 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.evidence.documents import package_documents
-from benchmarks.validation_language import (
-    IntArray,
-    as_documents,
-    copied,
-    filled,
-    ngram,
-)
+from benchmarks.validation_language import IntArray, as_documents, copied, filled, ngram
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Agreement, Finding
+from training.arrays import FloatArray
 from training.pool.tokens import Documents
 from training.statistics.stats import Estimate, estimate
-from training.arrays import FloatArray
 
 SOURCE = "Lee et al. 2022"
 LENGTH = 50

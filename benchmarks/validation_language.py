@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.validation_settings import Settings
+from training.arrays import FloatArray
 from training.nets.bytelm import ByteModel, fit_bytes
 from training.pool.tokens import BYTES, Documents, byte_documents
 from training.recipes import RECIPES
-from training.arrays import FloatArray
 
 IntArray = npt.NDArray[np.int64]
 ByteArray = npt.NDArray[np.uint8]

@@ -17,10 +17,10 @@ from benchmarks.validation_copying import LENGTH, SOURCE
 from benchmarks.validation_language import IntArray, Train, copied, filled, gpt_once, ngram, prose
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Agreement, Finding
+from training.arrays import FloatArray
 from training.pool.tokens import Documents
 from training.statistics.curves import ErrorCurve, Ratio, kept_multiplier
 from training.statistics.stats import Estimate, estimate
-from training.arrays import FloatArray
 
 HERNANDEZ = "Hernandez et al. 2022"
 SIZE = 500

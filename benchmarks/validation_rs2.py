@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from benchmarks.validation_cifar import read_labels, read_vectors, split
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Finding
+from training.arrays import FloatArray
 from training.pool.features import bags
 from training.recipes import RECIPES, ModelRecipe
 from training.statistics.stats import Estimate, estimate
-from training.arrays import FloatArray
 
 SOURCE = "Okanovic et al. 2024"
 SHARES = (0.05, 0.1)

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.validation_settings import Settings
 from benchmarks.validation_table import Finding, not_checkable
-from training.statistics.powerlaw import Chinchilla, fit_chinchilla
 from training.arrays import FloatArray
+from training.statistics.powerlaw import Chinchilla, fit_chinchilla
 
 SOURCE = "Besiroglu et al. 2024"
 PUBLISHED = {"alpha": 0.3478, "beta": 0.3658, "E": 1.8172, "A": 482.01, "B": 2085.43}

@@ -9,14 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.prove.prove_data import (
-    BUDGET,
-    Given,
-    Names,
-    bring,
-    given,
-    reading,
-)
+from curate.prove.prove_data import BUDGET, Given, Names, bring, given, reading
 from curate.prove.prove_progress import Display
 from curate.recipe.prove_section import Prove
 from pipelines.errors import UserError

@@ -11,15 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from curate.errors import Place, Problem, shown
-from curate.recipe.fieldtypes import (
-    arms,
-    bounds,
-    first_sentence,
-    inner,
-    member,
-    plain,
-    tag_of,
-)
+from curate.recipe.fieldtypes import arms, bounds, first_sentence, inner, member, plain, tag_of
 from pipelines.errors import did_you_mean, either
 from pipelines.options import Options
 

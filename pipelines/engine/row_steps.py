@@ -10,14 +10,7 @@ from pipelines.errors import UserError
 from pipelines.ledger.books import Books
 from pipelines.ledger.entries import Tally, failed, judged
 from pipelines.maths.arrays import Keys
-from pipelines.rows import (
-    DEFAULT_SPLIT,
-    ID,
-    KEY,
-    PARENT,
-    SPLIT,
-    Rows,
-)
+from pipelines.rows import DEFAULT_SPLIT, ID, KEY, PARENT, SPLIT, Rows
 from pipelines.rows.chance import Chance
 from pipelines.rows.keys import MAX_COPIES, copy_of
 from pipelines.steps.step import Derive, Filter, Map, Step

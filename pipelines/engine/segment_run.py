@@ -28,14 +28,7 @@ from pipelines.ledger.books import Books
 from pipelines.ledger.entries import dropped_records, survivors, unreadable
 from pipelines.output.layout import weigh_rows
 from pipelines.readers.reader import Chunk
-from pipelines.rows import (
-    ID,
-    KEY,
-    SPLIT,
-    Columns,
-    Rows,
-    merged_columns,
-)
+from pipelines.rows import ID, KEY, SPLIT, Columns, Rows, merged_columns
 from pipelines.rows.chance import Chance
 from pipelines.rows.hf_features import plain
 from pipelines.rows.profile import Profile

@@ -15,15 +15,7 @@ from typing import Any
 
 from pipelines import files
 from pipelines.errors import UserError
-from pipelines.exchange.mail import (
-    TASK,
-    Mail,
-    Message,
-    Round,
-    home,
-    home_number,
-    message,
-)
+from pipelines.exchange.mail import TASK, Mail, Message, Round, home, home_number, message
 from pipelines.exchange.shards import PartsWriter, path_of, read_parts, read_schema, write_schema
 from pipelines.ledger.entries import Places
 from pipelines.readers import Read

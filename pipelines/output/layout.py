@@ -18,14 +18,7 @@ import pyarrow.compute as pc
 
 from pipelines.errors import UserError
 from pipelines.maths.arrays import Keys
-from pipelines.rows import (
-    DEFAULT_SPLIT,
-    ID,
-    KEY,
-    SPLIT,
-    Columns,
-    Rows,
-)
+from pipelines.rows import DEFAULT_SPLIT, ID, KEY, SPLIT, Columns, Rows
 from pipelines.rows.hf_features import IMAGE_TYPE, class_names, features_of, with_features
 from pipelines.rows.profile import may_be_class
 from pipelines.rows.schema import conform, convert, is_image, is_text, merge_schemas

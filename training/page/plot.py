@@ -9,16 +9,7 @@ from html import escape
 from typing import Literal
 
 from training.metrics import Metric
-from training.page.svg import (
-    Scale,
-    dot,
-    line,
-    mark,
-    picture,
-    rectangle,
-    text,
-    tick_step,
-)
+from training.page.svg import Scale, dot, line, mark, picture, rectangle, text, tick_step
 from training.result.result import Gap
 
 ROW, DENSE_ROW, DENSE_FROM = 34, 28, 14

@@ -14,14 +14,7 @@ from scipy.special import fdtrc, fdtri, stdtrit
 from training.arrays import FloatArray
 from training.errors import UserError
 from training.statistics.curves import ErrorCurve, Ratio, jackknife_half_width, kept_multiplier
-from training.statistics.gridfit import (
-    EXPONENTS,
-    Design,
-    Fit,
-    robust_sd,
-    search,
-    solve,
-)
+from training.statistics.gridfit import EXPONENTS, Design, Fit, robust_sd, search, solve
 from training.statistics.stats import LEVEL
 
 LEAST_SIZES = 4

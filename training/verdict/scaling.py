@@ -12,14 +12,7 @@ import numpy as np
 from training.arrays import FloatArray
 from training.design.plan import CURVE_SEEDS, RATE_SEEDS, ProofPlan, TrainingJob
 from training.metrics import Metric, metric_named
-from training.result.result import (
-    Condition,
-    CurvePoint,
-    Gap,
-    LearningCurve,
-    Multiplier,
-    PowerLaw,
-)
+from training.result.result import Condition, CurvePoint, Gap, LearningCurve, Multiplier, PowerLaw
 from training.runs.runs import Record, read_scores, read_weights
 from training.statistics import curves
 from training.statistics.powerlaw import Refused, fit_power_law, fit_shift

@@ -10,16 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.exchange.mail import (
-    Mail,
-    Message,
-    Round,
-    home,
-    home_number,
-    message,
-    note,
-    scatter,
-)
+from pipelines.exchange.mail import Mail, Message, Round, home, home_number, message, note, scatter
 from pipelines.maths.arrays import Floats, Int64, Keys, Mask, UInt64, hash_strings, mix
 from pipelines.maths.sets.minhash import SortKeys, bucket_pairs, chain_and_star
 from pipelines.rows import HOME, KEY, Rows, whole

@@ -8,16 +8,7 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 import pyarrow as pa
 
-from pipelines.exchange.mail import (
-    Mail,
-    Message,
-    Round,
-    home,
-    home_number,
-    measure,
-    message,
-    note,
-)
+from pipelines.exchange.mail import Mail, Message, Round, home, home_number, measure, message, note
 from pipelines.maths.arrays import Keys, Vectors, offsets_of
 from pipelines.maths.vectors.joins import edges_of
 from pipelines.maths.vectors.unit_vectors import (

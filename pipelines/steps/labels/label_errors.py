@@ -13,15 +13,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from pipelines.errors import UserError
-from pipelines.exchange.mail import (
-    Mail,
-    Message,
-    Round,
-    home,
-    home_number,
-    measure,
-    message,
-)
+from pipelines.exchange.mail import Mail, Message, Round, home, home_number, measure, message
 from pipelines.maths.arrays import Floats, Int64, Keys
 from pipelines.maths.labels.confident import SelfConfidence, label_issues, partial_sums, thresholds
 from pipelines.maths.labels.folds import FoldModels, TooFewLabels, fit_folds, predict

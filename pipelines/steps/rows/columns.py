@@ -7,14 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from pipelines.errors import UserError
-from pipelines.rows import (
-    ID,
-    KEY,
-    PARENT,
-    SPLIT,
-    MissingColumn,
-    Rows,
-)
+from pipelines.rows import ID, KEY, PARENT, SPLIT, MissingColumn, Rows
 from pipelines.rows.chance import Chance
 from pipelines.steps.step import Map
 

@@ -10,14 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from pipelines.errors import UserError
-from pipelines.exchange.mail import (
-    Mail,
-    Message,
-    Round,
-    home,
-    home_number,
-    message,
-)
+from pipelines.exchange.mail import Mail, Message, Round, home, home_number, message
 from pipelines.maths.arrays import Floats, Int64, UInt64
 from pipelines.maths.sets.importance import bucket_counts, gumbel, log_ratios, log_weights
 from pipelines.maths.text.tokens import tokenize

@@ -10,14 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from pipelines.exchange.mail import (
-    Mail,
-    Message,
-    Round,
-    home,
-    home_number,
-    message,
-)
+from pipelines.exchange.mail import Mail, Message, Round, home, home_number, message
 from pipelines.maths.arrays import Floats, Int64, UInt64
 from pipelines.maths.vectors.spherical_kmeans import (
     MOST_CLUSTERS,

@@ -9,14 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.exchange.mail import (
-    Mail,
-    Message,
-    Round,
-    home,
-    home_number,
-    message,
-)
+from pipelines.exchange.mail import Mail, Message, Round, home, home_number, message
 from pipelines.maths.arrays import Floats, Int64, Keys, Mask, Vectors
 from pipelines.maths.vectors.unit_vectors import similarities
 from pipelines.rows import HOME, KEY, MissingColumn, Rows, whole

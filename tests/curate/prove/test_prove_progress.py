@@ -5,14 +5,7 @@ import pytest
 from rich.console import Console
 
 from curate.prove import prove_progress
-from curate.prove.prove_progress import (
-    Lines,
-    Live,
-    duration,
-    planned_runs,
-    remaining,
-    standing,
-)
+from curate.prove.prove_progress import Lines, Live, duration, planned_runs, remaining, standing
 from training.design.plan import ProofPlan, save_json
 from training.recipes import RECIPES
 from training.runs.progress import Progress

@@ -3,14 +3,7 @@ import pickle
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from pipelines.readers import (
-    Csv,
-    Images,
-    Jsonl,
-    Parquet,
-    Read,
-    Text,
-)
+from pipelines.readers import Csv, Images, Jsonl, Parquet, Read, Text
 from pipelines.rows import Columns
 
 read = TypeAdapter(Read)

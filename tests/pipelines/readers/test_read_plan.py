@@ -8,14 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import files
-from pipelines.readers import (
-    Arrow,
-    Csv,
-    Images,
-    Jsonl,
-    Parquet,
-    Text,
-)
+from pipelines.readers import Arrow, Csv, Images, Jsonl, Parquet, Text
 from pipelines.readers.read_plan import ReadPlan, fetch, make_plan, read_task
 from pipelines.readers.reader import ChunkSize
 from pipelines.rows.keys import pack

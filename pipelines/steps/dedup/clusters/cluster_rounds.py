@@ -21,14 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.exchange.mail import (
-    Mail,
-    Message,
-    Round,
-    home_number,
-    message,
-    scatter,
-)
+from pipelines.exchange.mail import Mail, Message, Round, home_number, message, scatter
 from pipelines.maths.arrays import Floats, Int64, Keys, mix
 from pipelines.rows import HOME, KEY, whole
 from pipelines.steps.corpus import WHOLE, Site, send_home

@@ -13,15 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from pipelines.exchange.mail import (
-    Mail,
-    Message,
-    Round,
-    message,
-    note,
-    open_mail,
-    scatter,
-)
+from pipelines.exchange.mail import Mail, Message, Round, message, note, open_mail, scatter
 from pipelines.maths.arrays import Int64, mix
 from pipelines.maths.graph.stars import Edges, contract, join_centres, large_star, small_star
 from pipelines.rows import KEY
