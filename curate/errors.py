@@ -1,7 +1,5 @@
 """What goes wrong for a user, as exceptions that print without a traceback."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

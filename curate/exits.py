@@ -1,7 +1,5 @@
 """Exit codes: what of an exception the user sees."""
 
-from __future__ import annotations
-
 import traceback
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The manifest of a run: the one model that writes, reads and documents `_curate/manifest.json`."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What goes wrong for a user."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """The one module that opens files: local paths and fsspec URLs (gs://, s3://, hdfs://) alike."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import uuid

@@ -1,7 +1,5 @@
 """Parts of a recipe: options are fields, and the docstrings below them the documentation."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import inspect

@@ -1,7 +1,5 @@
 """What a test of a step needs: rows made of plain lists, and what a step does to them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """From finished runs to `result.json`, the report and the model card."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """How a score is written for people: accuracy in points, bits per byte, or as it stands."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 Interval = tuple[float, float]

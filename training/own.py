@@ -1,7 +1,5 @@
 """Bring your own trainer: a function from rows, seed and budget to a score for each test row."""
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import time

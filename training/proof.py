@@ -1,7 +1,5 @@
 """Prove a curated dataset against the raw one: plan, run, compare, report."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import time

@@ -1,7 +1,5 @@
 """How every arm is trained: one frozen recipe, the same for all."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any, Literal
 

@@ -5,8 +5,6 @@ goes, and all rows that one step dropped for it as duplicates. `earlier` tells t
 one of an earlier run, whose ids may be those of other rows here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What `curate clusters` prints."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.console import Console

@@ -1,7 +1,5 @@
 """Why a row is in the output, or is not: the ledger in plain words."""
 
-from __future__ import annotations
-
 import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping

@@ -5,8 +5,6 @@ Cost = what starting the step costs + a sum of products of what drives it, such 
 `python -m benchmarks.scaling` measures and fits them.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence

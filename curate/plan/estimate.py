@@ -1,7 +1,5 @@
 """How much data a recipe would read: counted where that is cheap, else estimated from a sample."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

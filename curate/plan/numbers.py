@@ -1,7 +1,5 @@
 """Numbers as people type them: `1e9` or `10M` rows, `10TB`, `0.7..0.95:0.05`."""
 
-from __future__ import annotations
-
 import re
 from decimal import Decimal, InvalidOperation
 

@@ -1,7 +1,5 @@
 """What a run would do and cost, told without running it."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """What `curate plan` prints: its options parsed, its answer as text or JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 

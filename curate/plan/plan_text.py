@@ -1,7 +1,5 @@
 """A plan as text: the input, one line a step, the S-curve of `near_dedup`, the totals."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from rich.console import Console

@@ -1,7 +1,5 @@
 """Try several values of one option: run the steps up to it, and count what each value drops."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """A sweep as text: one line a value, then pairs at the border between two values."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from rich.console import Console

@@ -1,7 +1,5 @@
 """What each step is worth: runs of the recipe without one step, and with one step alone."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

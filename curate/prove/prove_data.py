@@ -1,7 +1,5 @@
 """The datasets of a proof: found in any format, their splits told apart, written as folders."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

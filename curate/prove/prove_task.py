@@ -1,7 +1,5 @@
 """What is learnt from two datasets, told by the columns that both have."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from curate.prove.prove_data import Names

@@ -1,7 +1,5 @@
 """The test data of a proof: what the user gave, a split that is there, or a share held out."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

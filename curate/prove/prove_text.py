@@ -1,7 +1,5 @@
 """What a finished proof prints: the arms, what else was found, where it all lies, the verdict."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

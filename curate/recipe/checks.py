@@ -1,7 +1,5 @@
 """What is wrong with a recipe as a whole: order, columns, roles, packages that are missing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any

@@ -1,7 +1,5 @@
 """A recipe's YAML as plain data that remembers the line of each key, and `--set` on top of it."""
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What the types of the recipe's fields say: members of unions, bounds, names for people."""
 
-from __future__ import annotations
-
 import re
 import types
 from collections.abc import Mapping

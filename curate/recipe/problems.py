@@ -1,7 +1,5 @@
 """What pydantic finds wrong with a recipe, in the words of someone who writes YAML."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The `prove` section of a recipe: what is learnt, on which tests, and how much is measured."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, StringConstraints, ValidationError, ValidationInfo, field_validator

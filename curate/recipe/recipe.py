@@ -1,7 +1,5 @@
 """The recipe: what YAML may say, how it is loaded, and how it is written back in full."""
 
-from __future__ import annotations
-
 import io
 import json
 import math

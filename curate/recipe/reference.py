@@ -1,7 +1,5 @@
 """The operators and the schema of recipes, told from the models that implement them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

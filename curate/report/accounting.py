@@ -1,7 +1,5 @@
 """What became of the rows, in words: the sentence that report and card open with."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

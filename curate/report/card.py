@@ -1,7 +1,5 @@
 """The dataset card: the README.md by which `datasets` opens the output, and people know it."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import keyword

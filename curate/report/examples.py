@@ -1,7 +1,5 @@
 """Pick rows of the ledger to show: a few of each reason, beside what they duplicate."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any

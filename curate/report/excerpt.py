@@ -4,8 +4,6 @@ Text of a corpus is hostile: it may hold markup, control characters, marks that 
 direction around, half a surrogate pair, or ten megabytes.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterator

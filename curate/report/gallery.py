@@ -1,7 +1,5 @@
 """Examples of what was dropped and why, chosen to fit a page and put in words."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The report of a run: one HTML file that needs nothing else, made of the manifest and examples."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

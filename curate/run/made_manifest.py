@@ -1,7 +1,5 @@
 """The manifest of a run: what was read, what became of it, and with what it was made."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import platform

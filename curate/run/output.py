@@ -1,7 +1,5 @@
 """What stands around the shards: the files that make a folder open with `datasets`."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Run a recipe from the input to a finished output folder."""
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import json

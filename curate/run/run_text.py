@@ -1,7 +1,5 @@
 """What a finished run prints: one line a step, and the sum that accounts for every row."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

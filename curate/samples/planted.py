@@ -1,7 +1,5 @@
 """Planted defects: a marker beside the data says that they are no accident of the real world."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

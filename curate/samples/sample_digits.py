@@ -1,7 +1,5 @@
 """The handwritten digits of the sample corpora: MNIST as PNG files, a clean test, dirt by seed."""
 
-from __future__ import annotations
-
 import gzip
 import io
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The film reviews of the sample corpora: real lines, a test carved by film, dirt by seed."""
 
-from __future__ import annotations
-
 import bz2
 import csv
 import gzip

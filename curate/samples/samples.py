@@ -5,8 +5,6 @@ seed; README.md, planted.jsonl and the _synthetic.json of each corpus say which.
 read as files and never imported, because what they depend on conflicts with what this one does.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 from collections import Counter

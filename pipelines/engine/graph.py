@@ -6,8 +6,6 @@ Every round is a plain function of an address and its mail (`pipelines.exchange.
 grows with the steps of the recipe and never with the files of the input: tasks lie in a plan file.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass

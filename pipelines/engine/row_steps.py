@@ -1,7 +1,5 @@
 """Apply one row step to one batch and enter in the books what it did."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc

@@ -1,7 +1,5 @@
 """Beam runners by name, and what keeps them quiet."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """Run one segment of a recipe on one working shard."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field

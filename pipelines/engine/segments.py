@@ -1,7 +1,5 @@
 """Segments: a recipe cut at its corpus steps, and the names under which their work is found."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A compressed file or one giant row group cannot be entered in the middle. Its ta
 written as Arrow pieces, and each piece becomes a working shard of its own.
 """
 
-from __future__ import annotations
-
 import json
 import uuid
 from collections.abc import Iterator

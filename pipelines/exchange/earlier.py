@@ -5,8 +5,6 @@ beside its own signatures. Rows of earlier runs have negative keys and live at h
 numbers, one per file; they are never dropped, and never lose.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

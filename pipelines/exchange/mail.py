@@ -6,8 +6,6 @@ addresses: `shard:<number>` is the home of a working shard, where its rows lie; 
 names a partition of keys. Mail that a round does not take is forwarded to the same address.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The balance of a run: rows in = kept + dropped + quarantined, for each step and for all."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from pipelines.ledger.counts import RowCounts, StepCounts

@@ -1,7 +1,5 @@
 """Bookkeeping of one segment on one shard: every row that leaves a step is entered once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """How many rows met which fate: what the balance returns and the manifest holds."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from pipelines.options import Record, absent

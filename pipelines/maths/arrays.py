@@ -1,7 +1,5 @@
 """Types of arrays, and hashes that every room computes alike."""
 
-from __future__ import annotations
-
 from typing import cast
 
 import numpy as np

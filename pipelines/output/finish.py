@@ -1,7 +1,5 @@
 """The last rounds of a run: plan the output files, have them written, collect their names."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -6,8 +6,6 @@ number of records. Neither depends on how the input was read, so the files are t
 any runner, worker count and split of the input.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 

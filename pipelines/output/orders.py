@@ -1,7 +1,5 @@
 """Orders to write one file of the output each, as they travel from the planner to the writers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -4,8 +4,6 @@ A run with `write: {keys: true}` stores, for each dedup step, what the step need
 `_curate/keys/<step>-<op>/*.parquet`, one row per entering row, whatever became of it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What the planner of the output found, and which files were written: read when a run is over."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Write the output files: rows in key order, bytes that depend on the rows alone."""
 
-from __future__ import annotations
-
 import hashlib
 import uuid
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """What is known of a file of the output once it is written."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from pipelines.options import Record, absent

@@ -1,7 +1,5 @@
 """Compressed streams, read piece by piece; a stream that ends early is an error, never silence."""
 
-from __future__ import annotations
-
 import bz2
 import lzma
 import zlib

@@ -1,7 +1,5 @@
 """Folders of files that are one table: a row a file, its position the row of the listing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np

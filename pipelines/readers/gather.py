@@ -1,7 +1,5 @@
 """Small chunks put together: ten thousand files of three rows are not ten thousand batches."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa

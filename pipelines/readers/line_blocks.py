@@ -1,7 +1,5 @@
 """Lines of a file by byte range: a piece owns the lines that start in it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property

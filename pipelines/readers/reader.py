@@ -1,7 +1,5 @@
 """What a reader gives: batches of rows with position keys, and the records it could not read."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """Parsed records on their way into a chunk: keys, ids, and what makes a record bad."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast

@@ -1,7 +1,5 @@
 """What all formats share: the fields of a recipe's `read` and the roles of columns."""
 
-from __future__ import annotations
-
 import difflib
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence

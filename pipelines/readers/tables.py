@@ -1,7 +1,5 @@
 """Record batches of files that have a schema, cut into chunks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np

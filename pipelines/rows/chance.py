@@ -1,7 +1,5 @@
 """Randomness as a parameter."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

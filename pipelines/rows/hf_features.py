@@ -4,8 +4,6 @@ The layout of `dataset_info.json`, `state.json` and the `huggingface` schema met
 datasets 4 and 5; tests hold it against the library.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any

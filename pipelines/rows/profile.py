@@ -1,7 +1,5 @@
 """What the rows look like before and after: small histograms that add up over shards."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

@@ -6,8 +6,6 @@ Null gives way to anything and integers to doubles, structs are joined by field,
 have nothing in common the column becomes a string (strings as they are, the rest as JSON).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a filter says of each row, and why."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

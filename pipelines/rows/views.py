@@ -1,7 +1,5 @@
 """What steps derive from a batch of rows, computed once per batch: tokens, shingles, pixels."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pipelines.maths.arrays import Picture

@@ -1,7 +1,5 @@
 """Steps that need the whole corpus: sign each batch, shuffle small columns, decide by row key."""
 
-from __future__ import annotations
-
 import io
 import json
 from abc import abstractmethod

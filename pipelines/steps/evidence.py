@@ -1,7 +1,5 @@
 """Evidence on a few rows: asked for at their homes, and sent to the address that asked."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

@@ -8,8 +8,6 @@ When a step raises, its batch is not lost: the engine halves the batch until the
 stand alone, and quarantines those.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import ClassVar
 

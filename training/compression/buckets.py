@@ -1,7 +1,5 @@
 """Take rows out of embedding tables: most hash buckets of words are hardly ever looked up."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 

@@ -1,7 +1,5 @@
 """The ways in which a trained model is made smaller, before any is measured."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

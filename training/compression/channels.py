@@ -5,8 +5,6 @@ activations, pooling, flattening and concatenation pass each on in its own place
 mix channels show which of their inputs were reached. No description of the model is needed.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass

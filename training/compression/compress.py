@@ -1,7 +1,5 @@
 """Make a trained model smaller in several ways, and measure what each way costs and gives."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

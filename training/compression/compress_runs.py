@@ -4,8 +4,6 @@
 compressed.json; `compress_runs` starts it and returns what it found.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

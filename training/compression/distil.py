@@ -1,7 +1,5 @@
 """Train a smaller model to answer as a larger one does, and the same model without its help."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import nn

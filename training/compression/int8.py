@@ -1,7 +1,5 @@
 """Weights in eight bits: in the file alone, or in the products of linear layers as well."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

@@ -1,7 +1,5 @@
 """What a model costs to use: milliseconds, multiply-adds, parameters and bytes on disk."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Mapping, Sequence

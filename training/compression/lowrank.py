@@ -1,7 +1,5 @@
 """Layers as a product of two thin ones, along the directions their outputs really take."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial

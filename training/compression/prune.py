@@ -1,7 +1,5 @@
 """Take whole channels out of a model, so that every layer really gets smaller."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from functools import partial

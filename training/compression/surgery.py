@@ -1,7 +1,5 @@
 """Replace modules of a model by name."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """A trained arm that is to be made smaller, and a smaller one before it is measured."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How much text a language model reads, the same in every arm that is compared."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -1,7 +1,5 @@
 """The design of a proof: what was asked for, checked, and turned into a plan."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, get_args

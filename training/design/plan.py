@@ -1,7 +1,5 @@
 """The claim, written and hashed before the first run."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -6,8 +6,6 @@ and ranks may hold unequal shares of a batch. The price is that communication do
 backward pass. Every function here is a no-op in a process of its own.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """One readable training loop for every arm, and the one evaluation after its last step."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What a training did."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

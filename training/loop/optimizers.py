@@ -1,7 +1,5 @@
 """SGD, AdamW and Muon for any model: which weights each takes, and what it refuses."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Learning-rate schedules: a warm-up to the peak, then a fall that ends at zero."""
 
-from __future__ import annotations
-
 import math
 
 from training.recipes import ModelRecipe

@@ -4,8 +4,6 @@ An n-gram model has no seed, no schedule and no learning rate: what differs betw
 the text alone. It is the cheapest honest proof that cleaning a text corpus was worth something.
 """
 
-from __future__ import annotations
-
 import lzma
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """A process that encodes: `python -m training.nets.encoders ENCODER SIZE CONTENTS FOLDER`."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Callable

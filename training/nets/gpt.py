@@ -1,7 +1,5 @@
 """A small decoder-only transformer over bytes or byte-pair tokens, and the bits of documents."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Networks that see images: a small CNN, and EfficientNet-Lite0 with its published weights."""
 
-from __future__ import annotations
-
 import importlib
 
 import torch

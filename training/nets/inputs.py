@@ -1,7 +1,5 @@
 """The inputs of each model, read a batch at a time from the arrays that `features` made."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The bundled classifiers, built from a recipe; torch is imported here and below."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -1,7 +1,5 @@
 """Networks that read texts: a linear bag, a convolution over words, a small transformer."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional

@@ -1,7 +1,5 @@
 """Class shares of raw, curated and test as bars, the most shifted classes first."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 

@@ -1,7 +1,5 @@
 """Learning curves of raw and curated: means, seeds, fitted laws and the multiplier between them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """In which order and under which heading people read the arms."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from training.design.arms import ATTRIBUTION

@@ -4,8 +4,6 @@ In the form of the Hugging Face hub: a YAML header with `model-index`, then Mark
 al., Model Cards for Model Reporting, 2019).
 """
 
-from __future__ import annotations
-
 import io
 import os
 import re

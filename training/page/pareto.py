@@ -1,7 +1,5 @@
 """Operating points of a compressed model: what each costs, how good it is, which none beats."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal, get_args
 

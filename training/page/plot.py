@@ -1,7 +1,5 @@
 """The forest plot: one line an arm, with its interval, a dot for each seed and its number."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

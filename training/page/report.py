@@ -1,7 +1,5 @@
 """Draw `result.json` as one self-contained page, or as a fragment for another page."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

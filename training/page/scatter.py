@@ -1,7 +1,5 @@
 """Quality against a cost, one point a model; the ones that none beats in both are joined."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape

@@ -1,7 +1,5 @@
 """The part of a report that shows the operating points of the compressed model."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from markupsafe import Markup

@@ -1,7 +1,5 @@
 """What each arm cost to train, summed over its runs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

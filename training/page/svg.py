@@ -3,8 +3,6 @@
 Text keeps its size and nothing is drawn twice for narrow pages; no script, no library.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

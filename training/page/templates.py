@@ -1,7 +1,5 @@
 """The templates of what a proof shows, and how they are read."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined

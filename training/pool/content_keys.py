@@ -1,7 +1,5 @@
 """One 64-bit key for each content, equal for contents that count as the same."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import xxhash

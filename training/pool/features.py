@@ -1,7 +1,5 @@
 """Turn distinct texts and images into the arrays a run memory-maps, once for all runs."""
 
-from __future__ import annotations
-
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

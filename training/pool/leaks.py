@@ -1,7 +1,5 @@
 """Find train rows that stand in a test set: by content, and by the ids that lead back to one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

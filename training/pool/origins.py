@@ -1,7 +1,5 @@
 """Where the rows of a proof come from."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Vectors of frozen pretrained encoders, computed once for each content and kept on disk."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

@@ -1,7 +1,5 @@
 """Trace curated rows back to the raw rows they were made from."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """Write what the workers memory-map: features, rows and the run set-up."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import asdict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Make one run: a model that counts, or one that torch trains."""
 
-from __future__ import annotations
-
 import time
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What is told while runs go on: how far, how long still, and the estimate without the test set."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field

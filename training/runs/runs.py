@@ -1,7 +1,5 @@
 """Make every run of a plan: reuse what is there, make the rest in processes."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

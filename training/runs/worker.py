@@ -4,8 +4,6 @@ One thread and one import of torch for many runs. One JSON line in, one JSON lin
 torchrun, rank 0 reads and answers, and all ranks make each run together.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -8,8 +8,6 @@ four-fold steps, 8 seeds and little noise, intervals of a true 2× covered it 25
 with straight lines and over 90 % with the cubic. Nothing is read outside the measured sizes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal

@@ -4,8 +4,6 @@ For fixed exponents L = E + A·n^−α is linear in E and A, so a grid of expone
 least squares finds the global minimum: no starts, no local minima.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations, product

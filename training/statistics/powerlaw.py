@@ -3,8 +3,6 @@
 Errors are relative (weights 1/L²); from four seeds on, runs that stand out weigh less.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 Every function takes plain numpy arrays; no training framework is imported here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil

@@ -1,7 +1,5 @@
 """Which steps of a recipe earned their keep: leave one out, keep one only, each with its twin."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Literal
 

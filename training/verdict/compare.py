@@ -1,7 +1,5 @@
 """From per-example scores of each arm and seed to a verdict; any trainer may supply them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

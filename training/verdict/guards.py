@@ -1,7 +1,5 @@
 """The checks that void the instrument or refuse a claim, each one plain sentence."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

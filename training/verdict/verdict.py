@@ -1,7 +1,5 @@
 """The verdict and its sentence, from nothing but what `result.json` holds."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from training.metrics import metric_named

@@ -5,11 +5,8 @@ and with ReLU6. The weights are those of the package `efficientnet-lite0-pytorch
 from Google's TensorFlow checkpoint, so padding and scaling are TensorFlow's).
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.maths.arrays import Picture, Vectors
+from pipelines.maths.encoders.inference import one_torch_thread, unit
 
 Convolution = tuple[Any, Any]
 """Weight and bias, batch normalisation folded in."""
@@ -38,7 +36,6 @@ BLOCKS = (
 MEAN, SCALE = 127.0, 128.0
 EPSILON = 1e-3
 """Of batch normalisation."""
-_ONE_AT_A_TIME = threading.Lock()
 
 
 def lite0_vectors(pictures: Sequence[Picture]) -> Vectors:
@@ -49,20 +46,12 @@ def lite0_vectors(pictures: Sequence[Picture]) -> Vectors:
     to 200 vectors per second. It runs on one thread, so that a vector depends on its picture alone,
     to the last bit, whatever batch the picture comes in, on machines with the same instructions.
     """
-    import torch
-
     vectors = np.zeros((len(pictures), DIMENSIONS), dtype=np.float32)
-    with _ONE_AT_A_TIME, torch.inference_mode():
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            for start in range(0, len(pictures), BATCH):
-                squares = [square(picture) for picture in pictures[start : start + BATCH]]
-                vectors[start : start + BATCH] = _pooled(squares)[: len(squares)]
-        finally:
-            torch.set_num_threads(threads)
-    length = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1, keepdims=True))
-    return (vectors / np.where(length == 0, 1, length)).astype(np.float32)
+    with one_torch_thread():
+        for start in range(0, len(pictures), BATCH):
+            squares = [square(picture) for picture in pictures[start : start + BATCH]]
+            vectors[start : start + BATCH] = _pooled(squares)[: len(squares)]
+    return unit(vectors)
 
 
 def square(picture: Picture) -> Picture:

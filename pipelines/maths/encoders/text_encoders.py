@@ -1,23 +1,20 @@
 """Unit vectors of texts: hashed words (nothing to download) or a small sentence model."""
 
-from __future__ import annotations
-
 import functools
 import importlib
-import threading
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
 from pipelines.maths.arrays import Vectors
+from pipelines.maths.encoders.inference import one_torch_thread, unit
 from pipelines.maths.text.tokens import Tokens
 
 PAIR_WEIGHT = 0.5
 """Of word pairs, against 1 for words; see `hashed_vectors`."""
 MINILM_DIMENSIONS = 384
 MINILM_TOKENS = 256
-_ONE_AT_A_TIME = threading.Lock()
 
 
 def hashed_vectors(words: Tokens, pairs: Tokens, dimensions: int) -> Vectors:
@@ -34,12 +31,6 @@ def hashed_vectors(words: Tokens, pairs: Tokens, dimensions: int) -> Vectors:
     return unit(vectors)
 
 
-def unit(vectors: Vectors) -> Vectors:
-    """Return the vectors scaled to length 1; a zero vector stays zero."""
-    length = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1, keepdims=True))
-    return (vectors / np.where(length == 0, 1, length)).astype(np.float32)
-
-
 def minilm_vectors(texts: pa.Array) -> Vectors:
     """Return unit vectors by all-MiniLM-L6-v2, shape (n, 384): mean of its token vectors.
 
@@ -47,22 +38,15 @@ def minilm_vectors(texts: pa.Array) -> Vectors:
     shape of a batch would change the last bits of a vector, which may depend on its text alone. 50
     to 150 short texts per second. A null or empty text gets the zero vector.
     """
-    import torch
-
     vectors = np.zeros((len(texts), MINILM_DIMENSIONS), dtype=np.float32)
     tokenizer, model = _minilm()
-    with _ONE_AT_A_TIME, torch.inference_mode():
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            for row, text in enumerate(texts.to_pylist()):
-                if text:
-                    pieces = tokenizer(
-                        text, truncation=True, max_length=MINILM_TOKENS, return_tensors="pt"
-                    )
-                    vectors[row] = model(**pieces).last_hidden_state[0].mean(dim=0).numpy()
-        finally:
-            torch.set_num_threads(threads)
+    with one_torch_thread():
+        for row, text in enumerate(texts.to_pylist()):
+            if text:
+                pieces = tokenizer(
+                    text, truncation=True, max_length=MINILM_TOKENS, return_tensors="pt"
+                )
+                vectors[row] = model(**pieces).last_hidden_state[0].mean(dim=0).numpy()
     return unit(vectors)
 
 

@@ -1,7 +1,5 @@
 """Connected components of duplicate pairs: union-find on all edges at once."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pipelines.maths.arrays import Int64

@@ -9,8 +9,6 @@ contracted to edges between centres, few enough to be joined in one place; so th
 after any number of turns.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -7,8 +7,6 @@ All sums run over integers that float64 holds exactly, so a hash or a similarity
 the last bit for any batch, machine and BLAS.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Out-of-fold probabilities: each row judged by a linear model that never saw its fold."""
 
-from __future__ import annotations
-
 import importlib
 from dataclasses import dataclass
 

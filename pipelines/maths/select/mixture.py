@@ -1,7 +1,5 @@
 """How much of each source a mixture takes: shares, the total they allow, whole numbers."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pipelines.maths.arrays import Floats, Int64

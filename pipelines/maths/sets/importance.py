@@ -6,8 +6,6 @@ buckets; a text is a bag of them. Weights are summed as integers, so that they d
 order of addition.
 """
 
-from __future__ import annotations
-
 from typing import cast
 
 import numpy as np

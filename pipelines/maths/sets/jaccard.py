@@ -1,7 +1,5 @@
 """Exact Jaccard similarity of many pairs of hash sets, by sorting."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ Broder (1997), "On the resemblance and containment of documents"; banding as in 
 and Ullman, "Mining of Massive Datasets", section 3.4.
 """
 
-from __future__ import annotations
-
 from typing import cast
 
 import numpy as np

@@ -5,8 +5,6 @@ A character is a Unicode code point of the text after simple case folding (one c
 made one space, with none at either end. No Python runs per row.
 """
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

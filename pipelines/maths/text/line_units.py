@@ -4,8 +4,6 @@ A line ends at `\n` or `\r\n`, so that the text is its lines joined by those. A 
 of lines that are not blank; a blank line has nothing but ASCII white space.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

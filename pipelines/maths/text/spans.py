@@ -4,8 +4,6 @@ A span is (number of its text, start, stop), half open; unless it says otherwise
 the bytes of its text from 0.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa

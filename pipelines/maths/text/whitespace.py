@@ -10,8 +10,6 @@ No Python runs per row: a few SIMD passes over the bytes mark the places that mu
 every slower operation runs on these alone. About 5 ns per byte of text, and 6 bytes of memory.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 

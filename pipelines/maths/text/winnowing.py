@@ -9,8 +9,6 @@ In random text about 2 / (span - k + 2) of the positions are selected: one in 13
 All arrays are flat over the tokens of a batch; a few passes over 8 bytes per token.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pipelines.maths.arrays import ODD, Int64, Mask, UInt64, mix

@@ -3,8 +3,6 @@
 They are computed in float64 from vectors on the grid, at half the speed of float32.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pipelines.maths.arrays import Floats, Int64, Vectors

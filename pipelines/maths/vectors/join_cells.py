@@ -1,7 +1,5 @@
 """Similar unit vectors among those that share a cell."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Nearest neighbours by any FAISS index; what an index proposes is verified exactly."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Groups of similar unit vectors, and the closest other of each: all with all, tile by tile."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Prototypes of unit vectors: the centroids of spherical k-means, and the distance to them."""
 
-from __future__ import annotations
-
 from math import log
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which vectors are worth a comparison, and their exact similarity: cells of k-means by FAISS."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isqrt

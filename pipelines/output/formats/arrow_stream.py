@@ -1,7 +1,5 @@
 """Arrow streams, as `datasets` writes and maps them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import BinaryIO, ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """What a format of the output is."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterable
 from typing import BinaryIO, ClassVar

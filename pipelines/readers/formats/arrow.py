@@ -1,7 +1,5 @@
 """Arrow files: streams (what `datasets` writes), Arrow files and Feather."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

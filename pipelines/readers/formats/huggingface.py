@@ -1,7 +1,5 @@
 """Datasets of the Hugging Face hub."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """JSON lines: a record a line."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator, Sequence
 from itertools import chain

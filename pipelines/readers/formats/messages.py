@@ -4,8 +4,6 @@ An Arrow file holds a stream from its eighth byte on. pyarrow shows the header o
 a flatbuffer, whose layout is that of Message.fbs in the Arrow format.
 """
 
-from __future__ import annotations
-
 import struct
 
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """Make changed copies of images with albumentations."""
 
-from __future__ import annotations
-
 import io
 import os
 from typing import Any, ClassVar, Literal

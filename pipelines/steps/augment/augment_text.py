@@ -1,7 +1,5 @@
 """`augment_text`: more training rows from each text, by small changes (nlpaug)."""
 
-from __future__ import annotations
-
 import importlib
 import random
 import re

@@ -1,7 +1,5 @@
 """What all steps that drop duplicates share: the options that say which of them is kept."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Self
 
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """What steps that cut spans out of texts share: the verdicts they send and the edit they make."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar, cast
 

@@ -1,7 +1,5 @@
 """Drop rows whose content equals that of another row, letter for letter."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Literal

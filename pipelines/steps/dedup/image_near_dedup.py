@@ -1,7 +1,5 @@
 """Drop images that look the same as a kept one: perceptual hash, verified on thumbnails."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Cut out lines or paragraphs that other rows have too: boilerplate, menus, quoted passages."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal

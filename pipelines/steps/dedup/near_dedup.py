@@ -1,7 +1,5 @@
 """Drop texts that are nearly the same as a kept one: MinHash-LSH, verified."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import pyarrow as pa

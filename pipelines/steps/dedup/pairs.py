@@ -1,7 +1,5 @@
 """The shape of every dedup by similar pairs: bands → candidates → evidence → edges → clusters."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Drop rows whose vectors are nearly those of a kept row."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal, get_args
 

@@ -1,7 +1,5 @@
 """Cut out runs of words that the corpus has twice, wherever they begin."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """How similar vectors are found: in cells, all with all, or by an index of FAISS."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self

@@ -1,7 +1,5 @@
 """Drop rows whose label a model confidently contradicts: confident learning."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from functools import reduce
 from operator import add

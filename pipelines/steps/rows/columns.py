@@ -1,7 +1,5 @@
 """Choose which columns the next steps get."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field, field_validator

@@ -1,7 +1,5 @@
 """`split`: share the rows out to train, validation and test."""
 
-from __future__ import annotations
-
 import math
 import re
 from typing import Literal

@@ -1,7 +1,5 @@
 """Keep equal numbers of rows from each cluster of vectors, so that no topic drowns the others."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import numpy as np

@@ -1,7 +1,5 @@
 """`dsir`: keep the texts that are most like those of a target."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """Keep rows that cover the space of all rows: greedy k-center over composable core-sets."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal, Self
 

@@ -1,7 +1,5 @@
 """Mix sources: the rows with each value of a column get a given share of the result."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import fsum
 from typing import ClassVar, Literal, Self

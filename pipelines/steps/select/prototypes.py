@@ -1,7 +1,5 @@
 """The shape of every selection by clusters of vectors: sample → prototypes → ranks → cut."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar

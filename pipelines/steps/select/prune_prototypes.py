@@ -1,7 +1,5 @@
 """Keep the rows far from, or near to, the prototypes of the corpus."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import numpy as np

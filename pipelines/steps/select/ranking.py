@@ -1,7 +1,5 @@
 """The table by which a selection ranks rows, and the columns it is made of."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa

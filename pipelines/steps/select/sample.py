@@ -1,7 +1,5 @@
 """Keep a random part of the rows, of a known size."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """Keep the rows with the best scores."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

@@ -5,8 +5,6 @@ that must fit something first has rounds of its own; the last of them makes the 
 at each shard's home and yields from `enter`; the `cut_rounds` do the rest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Self
 

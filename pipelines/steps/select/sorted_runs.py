@@ -4,8 +4,6 @@ A run holds the ranked rows of one shard as arrays, best first within each group
 (`order`, `hash`, `_key`), `weight`. `pipelines.maths.select.budget` explains how a cut is found.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

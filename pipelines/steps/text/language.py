@@ -1,7 +1,5 @@
 """`language`: keep texts in the wanted languages."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any, ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """`word_count` and `char_count`: bounds on how long a text is."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal, Self
 
 import pyarrow.compute as pc

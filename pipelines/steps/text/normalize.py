@@ -1,7 +1,5 @@
 """`normalize_text`: one spelling of Unicode, white space and invisible characters."""
 
-from __future__ import annotations
-
 import html
 import operator
 import re

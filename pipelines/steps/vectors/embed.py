@@ -1,7 +1,5 @@
 """`embed`: a column of unit vectors, for steps that compare rows by meaning or appearance."""
 
-from __future__ import annotations
-
 from typing import Literal, Self
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Steps that choose rows by the direction of their vectors, which a zero vector does not have."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Rows with vectors, sent to partitions of cells: small columns by mail, vectors through files."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The shape of every step on vectors: sizes → plan → sample, then what is fitted to the sample."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 

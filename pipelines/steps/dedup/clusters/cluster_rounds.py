@@ -12,8 +12,6 @@ their ends with `Clusters.post`, in any round; the rounds of `Clusters.rounds` d
 4. The unknown similarities are measured, and the other verdicts are posted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 

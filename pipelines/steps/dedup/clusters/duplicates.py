@@ -1,7 +1,5 @@
 """What follows from similar pairs: which row of a component is kept, and why others are dropped."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which row of a group of duplicates is kept: never decided by the order in which rows arrive."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

@@ -6,8 +6,6 @@ rows of one cluster meet in one place, about 100 bytes each. What the verdicts n
 edges waits in files of the work folder and moves twice.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

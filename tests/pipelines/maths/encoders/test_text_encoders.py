@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.maths.encoders.text_encoders import hashed_vectors, minilm_vectors, unit
+from pipelines.maths.encoders.inference import unit
+from pipelines.maths.encoders.text_encoders import hashed_vectors, minilm_vectors
 from pipelines.maths.text.tokens import Tokens, shingles, tokenize
 
 WORDS = st.sampled_from(["card", "bank", "pin", "lost", "fee", "top", "up", "euro", "!", "東", "é"])

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 import pipelines.maths.vectors.joins
 import pipelines.maths.vectors.unit_vectors
+from pipelines.errors import UserError
 from pipelines.exchange.mail import message_kind, open_mail, run_rounds
 from pipelines.maths.graph.components import components
 from pipelines.rows import KEY, Columns, MissingColumn, Rows
@@ -283,7 +284,7 @@ def test_semantic_dedup_takes_its_own_defaults_written_out(index):
 
 def test_semantic_dedup_tells_of_an_index_that_cannot_be_made(tmp_path):
     step = STEP.model_copy(update={"index": "IVFF4"})
-    with pytest.raises(ValueError, match="semantic_dedup: FAISS does not take index 'IVFF4'"):
+    with pytest.raises(UserError, match="semantic_dedup: FAISS does not take index 'IVFF4'"):
         decide(step, make_rows(v=column(clumps(9, 2))), tmp_path)
 
 

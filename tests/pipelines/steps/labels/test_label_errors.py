@@ -9,6 +9,7 @@ from corpus import cuts, decide, make_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.errors import UserError
 from pipelines.maths.labels.confident import label_issues, partial_sums, thresholds
 from pipelines.maths.labels.folds import fit_folds, predict
 from pipelines.rows import MissingColumn
@@ -151,6 +152,18 @@ def test_label_errors_need_two_classes(tmp_path, labels, said):
 def test_label_errors_need_vectors_that_say_something(tmp_path):
     rows = make_rows(v=column(np.zeros((8, 2))), label=["a", "b"] * 4)
     with pytest.raises(ValueError, match="vectors that are not zero"):
+        decide(STEP, rows, tmp_path)
+
+
+def test_label_errors_tell_the_user_that_labelled_rows_are_too_few(tmp_path):
+    ids = [f"r{i:05d}" for i in range(40)]
+    chance = Chance(0, 1)
+    fold = chance.hashes(pa.array(ids)) % np.uint64(STEP.folds)
+    alone = [name for name, number in zip(ids, fold, strict=True) if number == fold[0]][:2]
+    rows = make_rows(ids=alone, v=column(np.eye(2)), label=["a", "b"])
+    with pytest.raises(
+        UserError, match=r"no labelled row is left outside fold \d: use fewer folds"
+    ):
         decide(STEP, rows, tmp_path)
 
 
