@@ -3,6 +3,7 @@
 import ast
 import functools
 import inspect
+import re
 import textwrap
 from collections.abc import Sequence
 from importlib.metadata import entry_points
@@ -106,9 +107,9 @@ def _check_complete(model: type[Options], tag: str, where: str) -> None:
     lacks = [*model.__abstractmethods__, *model.lacks()]
     for name in sorted(lacks):
         own = [n for n in vars(model) if callable(getattr(model, n)) and not n.startswith("_")]
-        wants = f"{name}{inspect.signature(getattr(model, name))}".replace("'", "")
+        signature = re.sub(r"'|\b[^\W\d]\w*\.", "", str(inspect.signature(getattr(model, name))))
         raise UserError(
-            f"{where}: {model.__name__} has no method `{wants}`{did_you_mean(name, own)}"
+            f"{where}: {model.__name__} has no method `{name}{signature}`{did_you_mean(name, own)}"
         )
 
 

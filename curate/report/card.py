@@ -30,6 +30,8 @@ SIZES = [
 LONGEST = 500
 """Characters of one value from the recipe or the data."""
 MOST_OF_VERDICT = 4_000
+MAPPED = ".arrow"
+"""How the names of files end that `load_from_disk` maps."""
 LOAD, VERDICT = "## Load", "## What curation was worth"
 
 _ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~&!$])")
@@ -48,7 +50,7 @@ def dataset_card(manifest: Manifest, source: str) -> str:
         _about(manifest),
         *_declared(manifest.declared),
         LOAD,
-        _loading(manifest.splits),
+        _loading(manifest.splits, _ending(manifest) == MAPPED),
         "## Steps",
         _steps(manifest.steps),
         *_reasons(manifest),
@@ -75,7 +77,8 @@ def front_matter(manifest: Manifest) -> str:
         "tags": [*tags, *(["augmented"] if manifest.rows.derived else [])],
     }
     if manifest.splits:
-        files = [{"split": s, "path": f"{s}/*.arrow"} for s in ordered(manifest.splits)]
+        ending = _ending(manifest)
+        files = [{"split": s, "path": f"{s}/*{ending}"} for s in ordered(manifest.splits)]
         header["configs"] = [{"config_name": "default", "data_files": files}]
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)
@@ -119,11 +122,26 @@ def _declared(declared: Sequence[str]) -> list[str]:
     return ["## Known defects", "\n".join(f"- {_text(said)}" for said in declared)]
 
 
-def _loading(splits: dict[str, int]) -> str:
+def _ending(manifest: Manifest) -> str:
+    """Return how the names of the files of rows end."""
+    for one in manifest.shards:
+        return f".{one.file.partition('.')[2]}"
+    return MAPPED
+
+
+def _loading(splits: dict[str, int], mapped: bool) -> str:
     if not splits:
         return "No row was kept; there is nothing to load."
     first = ordered(splits)[0]
     table = _table(("split", ">rows"), [(s, f"{splits[s]:,}") for s in ordered(splits)])
+    if not mapped:
+        return f"""{table}
+
+```python
+from datasets import load_dataset
+
+data = load_dataset("path/to/this/folder")
+```"""
     return f"""{table}
 
 ```python

@@ -31,6 +31,7 @@ from pipelines.engine import graph as engine
 from pipelines.engine.spool import PLAN_FILE, SPOOL_BYTES, task_of
 from pipelines.errors import UserError
 from pipelines.ledger.balance import Unbalanced
+from pipelines.output.formats import FORMATS
 from pipelines.output.stored_keys import key_files
 from pipelines.output.summary import read_summary, read_written
 from pipelines.readers.read_plan import TASK_BYTES, ReadPlan, fetch, make_plan
@@ -236,7 +237,8 @@ def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: About) -> Manifest
     if {task_of(number) for number in summary.shards} != set(range(len(plan.tasks))):
         raise Unbalanced(f"{len(plan.tasks)} tasks were planned, not all of them came to an end")
     manifest = build_manifest(recipe, source, plan, summary, written, about)
-    write_dataset_files(out, written, manifest.features)
+    if FORMATS[recipe.write.format].mapped:
+        write_dataset_files(out, written, manifest.features)
     lost = damaged(ledger_of(out, manifest)) if manifest.rows.quarantined else []
     if lost:
         declared = (damage(lost), *manifest.declared)
