@@ -20,7 +20,7 @@ FIGURES = {"cpu_seconds": "CPU seconds (log scale)", "peak_mb": "peak memory, MB
 
 
 def draw(result: dict, path: Path) -> None:
-    """Draw a bar a tool, with a dot a run; tools that failed are left out."""
+    """Draw one bar per tool, with a dot per run; tools that failed are left out."""
     tools = [tool for tool in result["tools"] if "error" not in tool]
     figure, axes = plt.subplots(1, 2, figsize=(9, 0.9 + 0.32 * len(tools)), sharey=True)
     names = [tool["name"] for tool in tools]

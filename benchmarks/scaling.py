@@ -55,7 +55,7 @@ class Bench:
         self.failed: list[str] = []
 
     def corpus(self, kind: str, rows: int) -> tuple[Path, dict[str, float]]:
-        """Return the file of a corpus and its bytes a row."""
+        """Return the file of a corpus and its bytes per row."""
         path = self.folder / f"{kind}-{rows}.parquet"
         if (kind, rows) not in self.about:
             self.about[kind, rows] = _generated(path, kind, rows)

@@ -27,7 +27,7 @@ Make = Callable[[np.random.Generator, int], dict[str, pa.Array]]
 
 
 def generate(path: Path, kind: str, rows: int, seed: int = 0) -> dict[str, float]:
-    """Write a corpus as Parquet; returns the bytes a row of content and of all columns."""
+    """Write a corpus as Parquet; returns the bytes per row of content and of all columns."""
     make = KINDS[kind]
     content = stored = 0
     writer: pq.ParquetWriter | None = None

@@ -1,4 +1,4 @@
-"""Draw CPU seconds over rows, log-log, one line a step, as SVG without a plotting library."""
+"""Draw CPU seconds over rows, log-log, one line per step, as SVG without a plotting library."""
 
 from __future__ import annotations
 

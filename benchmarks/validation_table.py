@@ -59,7 +59,7 @@ def not_checkable(check: str, claim: str, source: str, published: str, needs: st
 
 
 def half_width(values: npt.ArrayLike, level: float = 0.95) -> float:
-    """Return half the Student-t interval of the mean of one value a seed."""
+    """Return half the Student-t interval of the mean of one value per seed."""
     of = np.asarray(values, dtype=np.float64)
     t = float(stdtrit(len(of) - 1, 0.5 + level / 2))
     return t * float(of.std(ddof=1)) / float(np.sqrt(len(of)))

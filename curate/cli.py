@@ -70,7 +70,7 @@ def run(
     """
     if runner_options and not runner_options[0].startswith("-"):
         raise click.UsageError(
-            f"unexpected argument {runner_options[0]!r}: one recipe a run; the runner's own "
+            f"unexpected argument {runner_options[0]!r}: one recipe per run; the runner's own "
             "options follow `--`"
         )
     loaded = load(recipe, overrides, out)

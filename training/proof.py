@@ -58,8 +58,8 @@ def prove(
     """Train on raw, on curated and on controls, and say whether curating was worth it.
 
     Every arm takes the same optimizer steps with the same recipe and the same seeds; a test set is
-    looked at once a run, after its last step. Finished runs in `out` are reused as long as the plan
-    is the same. The cost is about `seeds` × 15 short trainings on one core each.
+    looked at once per run, after its last step. Finished runs in `out` are reused as long as the
+    plan is the same. The cost is about `seeds` × 15 short trainings on one core each.
 
     Args:
         raw: dataset directory before curation (its train split is read).

@@ -37,7 +37,7 @@ WRITERS = {
 
 
 def clusters_of(ledger: Iterable[pa.Table], step: int | None = None) -> pa.Table:
-    """Return the members of all clusters: a line a row, the keeper of each cluster first.
+    """Return the members of all clusters: one line per row, the keeper of each cluster first.
 
     Args:
         ledger: the ledger, in parts.

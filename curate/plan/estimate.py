@@ -164,7 +164,7 @@ def _count(
     read: Source, plan: ReadPlan, table: pa.Table, seen: int, row_bytes: float
 ) -> tuple[int, Known]:
     """Return the number of rows of the input and how it is known."""
-    if read.one_row_a_file:
+    if read.one_row_per_file:
         return len(plan.files), "counted"
     if read.format == "parquet":
         return _count_parquet(plan)

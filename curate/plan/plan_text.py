@@ -1,4 +1,4 @@
-"""A plan as text: the input, one line a step, the S-curve of `near_dedup`, the totals."""
+"""A plan as text: the input, one line per step, the S-curve of `near_dedup`, the totals."""
 
 from collections.abc import Iterator
 
@@ -48,7 +48,7 @@ def input_lines(plan: CostPlan) -> Iterator[str]:
 
 
 def cost_table(plan: CostPlan) -> Table:
-    """Return one line a step."""
+    """Return one line per step."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("step", "op", "segment", "shuffles", "CPU", "memory", "shuffled"):
         table.add_column(name, justify="left" if name == "op" else "right", no_wrap=True)

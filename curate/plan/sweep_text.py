@@ -1,4 +1,4 @@
-"""A sweep as text: one line a value, then pairs at the border between two values."""
+"""A sweep as text: one line per value, then pairs at the border between two values."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ def print_sweep(sweep: Sweep, console: Console) -> None:
 
 
 def value_table(sweep: Sweep) -> Table:
-    """Return one line a value."""
+    """Return one line per value."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     lost = ["quarantined"] if any(one.quarantined for one in sweep.values) else []
     for name in (sweep.option, "in", "dropped", "share", *lost, "seconds"):

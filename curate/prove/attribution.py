@@ -67,8 +67,8 @@ def make_variants(
 ) -> tuple[dict[str, Path], dict[str, str]]:
     """Run the variants of a recipe that has run; returns their outputs and what is left out.
 
-    Two runs of the recipe a step that changes rows; reading and signatures they have in common are
-    made once. An output that is there is used again if recipe, input and versions are the same.
+    Two runs of the recipe per step that changes rows; reading and signatures they have in common
+    are made once. An output that is there is used again if recipe, input and versions are the same.
 
     Args:
         recipe: what has run.

@@ -1,7 +1,7 @@
 """What is shown while a proof runs: the plan first, then how far, how long still, and a first look.
 
-The first look is an estimate on validation rows. The test set is opened once a run, after its last
-step, and nobody sees a result on it before all runs are done.
+The first look is an estimate on validation rows. The test set is opened once per run, after its
+last step, and nobody sees a result on it before all runs are done.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def print_result(result: Result, place: Path, console: Console) -> None:
 
 
 def arm_table(arms: list[ArmScores], metric: Metric) -> Table:
-    """Return one line an arm, curated first; arms that judge single steps have their own lines."""
+    """Return one line per arm, curated first; arms that judge single steps have their own lines."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("arm", overflow="fold")
     for name in ("rows", metric.name, f"against raw, {metric.unit} (95 % CI)"):

@@ -21,7 +21,7 @@ PLAIN = {
     ),
     "could not find expected ':'": "a line without `:` (write `key: value`)",
     "found unexpected end of stream": "a quote that is never closed",
-    "but found another document": "a second document (`---`): write one recipe a file",
+    "but found another document": "a second document (`---`): write one recipe per file",
 }
 """What ruamel.yaml says, in words for people who do not know its parser."""
 

@@ -1,6 +1,5 @@
 """What pydantic finds wrong with a recipe, in the words of someone who writes YAML."""
 
-import ast
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,10 +139,15 @@ def _unknown_key(one: _Found) -> str:
 
 def _no_tag(one: _Found, value: object, context: dict[str, Any]) -> str:
     key = str(context["discriminator"]).strip("'")
-    tags = [tag for arm in arms(one.field) if (tag := tag_of(arm))]
+    tags = _tags(one)
     if isinstance(value, dict) and len(value) == 1 and (name := next(iter(value))) in tags:
         return f"has no `{key}`; write `{key}: {name}` with its options on the lines below"
     return f"has no `{key}`; allowed: {_names(key, tags)}"
+
+
+def _tags(one: _Found) -> list[str]:
+    """Return the names of the models that a field may be."""
+    return [tag for arm in arms(one.field) if (tag := tag_of(arm))]
 
 
 def _tag_key(union: Any) -> str:
@@ -153,8 +157,7 @@ def _tag_key(union: Any) -> str:
 
 def _unknown_tag(one: _Found, context: dict[str, Any]) -> str:
     key, tag = str(context["discriminator"]).strip("'"), str(context["tag"])
-    tags = list(ast.literal_eval(f"[{context['expected_tags']}]"))
-    value = one.error["input"]
+    tags, value = _tags(one), one.error["input"]
     got = shown(value.get(key) if isinstance(value, dict) else tag)
     return f"no such {key} {got}; allowed: {_names(key, tags)}{did_you_mean(tag, tags, most=3)}"
 

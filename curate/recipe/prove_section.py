@@ -65,14 +65,14 @@ class Prove(Options):
     """Control arms to save the cost of: those that no claim hangs on."""
     attribution: bool = False
     """Also measure each step: the recipe without it, and it alone. Two runs of the recipe and up to
-    four arms a step."""
+    four arms per step."""
     compress: bool = False
     """Also compress the trained model, and tell size, latency and quality."""
     processes: int = Field(default=1, ge=1)
-    """Processes that share each training (one a GPU); what one process would find, up to
+    """Processes that share each training (one per GPU); what one process would find, up to
     rounding."""
     workers: int | None = Field(default=None, ge=1)
-    """Trainings at a time; one a GPU, else one a core, when left out."""
+    """Trainings at a time; one per GPU, else one per core, when left out."""
 
     @field_validator("model")
     @classmethod

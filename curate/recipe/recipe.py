@@ -84,7 +84,8 @@ class Write(Options):
     """How the rows are written. `arrow`: files that `load_dataset` and `load_from_disk` open."""
     keys: bool = False
     """Also store what dedup steps compare rows by, so that a later delivery can be held `against`
-    this output without its rows: some 50 bytes a row for exact_dedup, 4 a word for near_dedup."""
+    this output without its rows: some 50 bytes per row for exact_dedup, 4 per word for
+    near_dedup."""
 
     @field_validator("format")
     @classmethod

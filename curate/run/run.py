@@ -42,7 +42,7 @@ from pipelines.steps.step import Step
 CULPRITS = 5
 """Quarantined rows named when there are too many."""
 SMALLEST_TASK = 8 << 20
-BYTES_A_PROCESS = 512 << 20
+BYTES_PER_PROCESS = 512 << 20
 """Input for which one more local process pays for its start."""
 
 Progress = Callable[[str], None]
@@ -171,7 +171,7 @@ def cut_of(size: int, recipe: Recipe, runner: str, workers: int | None) -> tuple
     chosen = workers or (None if recipe.run.workers == "auto" else recipe.run.workers)
     if chosen is None:
         most = os.cpu_count() or 1
-        chosen = most if runner == "dask" else min(most, 1 + size // BYTES_A_PROCESS)
+        chosen = most if runner == "dask" else min(most, 1 + size // BYTES_PER_PROCESS)
     if chosen == 1:
         return 1, TASK_BYTES
     return chosen, min(TASK_BYTES, max(SMALLEST_TASK, size // (chosen * 4)))

@@ -1,4 +1,4 @@
-"""What a finished run prints: one line a step, and the sum that accounts for every row."""
+"""What a finished run prints: one line per step, and the sum that accounts for every row."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -27,7 +27,7 @@ def print_run(manifest: Manifest, console: Console) -> None:
 
 
 def step_table(steps: Sequence[StepCounts]) -> Table:
-    """Return one line a step; fits 80 columns up to some hundred million rows."""
+    """Return one line per step; fits 80 columns up to some hundred million rows."""
     derives = any(step.derived for step in steps)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("step", "op", "in", "kept", *(("derived",) if derives else ())):
@@ -60,7 +60,7 @@ def equation(rows: RowCounts) -> str:
 
 
 def _gone(step: StepCounts) -> Text:
-    """Return what left at a step, one reason a line."""
+    """Return what left at a step, one reason per line."""
     counts = {k: n for k, n in step.reasons.items() if k not in QUARANTINE_REASONS}
     reasons = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     lines = [f"{count:,} {reason}" for reason, count in reasons[:REASONS]]

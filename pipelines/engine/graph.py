@@ -41,6 +41,7 @@ from pipelines.output.stored_keys import keys_folder
 from pipelines.output.writer import Finished
 from pipelines.readers import Read
 from pipelines.rows.chance import Chance
+from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import EDIT, VERDICT, VERDICT_SCHEMA, Site
 from pipelines.steps.step import Step
 
@@ -130,7 +131,7 @@ def _recalled(step: int) -> str:
 def _segment_round(job: Job, segment: Segment, earlier: Sequence[str]) -> Round:
     def solve(address: str, mail: Mail) -> Iterator[Message]:
         number = home_number(address)
-        if number < 0:
+        if of_earlier_run(number):
             yield from _recall(job, segment, number)
             return
         books = Books(places_of(job.shelf, number, job.read))

@@ -85,7 +85,7 @@ def _derive(rows: Rows, step: Derive, chance: Chance, books: Books, first_copy: 
     tables = [rows.table]
     for copy, made in enumerate(copies or []):
         _check_length(step, len(made), len(parents))
-        tables.append(_christen(made, parents.keys, parents.ids, first_copy + copy))
+        tables.append(_name_derived(made, parents.keys, parents.ids, first_copy + copy))
         tally.derived += len(made)
     merged = pa.concat_tables(tables, promote_options="permissive").sort_by(KEY)
     return Rows(merged.combine_chunks(), rows.columns)
@@ -115,7 +115,7 @@ def _without_copies(rows: Rows, lost: Keys, tally: Tally, books: Books) -> Rows:
     return rows.filter(~orphans)
 
 
-def _christen(made: Rows, parents: Keys, parent_ids: pa.Array, copy: int) -> pa.Table:
+def _name_derived(made: Rows, parents: Keys, parent_ids: pa.Array, copy: int) -> pa.Table:
     """Give derived rows their key, id and parent."""
     ids = pc.binary_join_element_wise(parent_ids, str(copy), "~")
     named = made.replace(KEY, pa.array(parents + copy)).replace(ID, ids)

@@ -22,7 +22,7 @@ from pipelines.readers.reader import Bad, Chunk
 from pipelines.rows.hf_features import plain
 
 SPOOL_BYTES = 64 << 20
-"""Bytes of rows a spooled piece."""
+"""Bytes of rows per spooled piece."""
 
 PLAN_FILE = "plan.arrow"
 _PIECES = "pieces.json"
@@ -122,7 +122,7 @@ def read_shard(
 def places_of(work: str, number: int, read: Read) -> Places:
     """Return the names of the places in the input from which a shard was read."""
     pieces = _task(work, number).pieces
-    if read.one_row_a_file:
+    if read.one_row_per_file:
         return Places({piece.start: piece.name for piece in pieces}, None)
     return Places({piece.file: piece.name for piece in pieces}, read.unit)
 

@@ -1,4 +1,4 @@
-"""The columnar shuffle: tables addressed to partitions, moved as bytes by one GroupByKey a round.
+"""The columnar shuffle: tables addressed to partitions, moved as bytes by one GroupByKey per round.
 
 A corpus computation is a chain of rounds. In each, everything sent to one address arrives there
 together and is solved with vectorised code; what it sends goes to the next round. Two kinds of
@@ -17,7 +17,7 @@ Message = tuple[str, bytes]
 """(address, payload); the payload is the kind of the message, filled up with zeros to a multiple of
 16 bytes (so that what follows can be read in place), and an Arrow stream."""
 Mail = dict[str, pa.Table]
-"""What arrived at one address: one table a kind."""
+"""What arrived at one address: one table per kind."""
 
 TASK = "task"
 """Kind of the message that gives a shard its part of the input to read."""
@@ -97,7 +97,7 @@ def open_mail(payloads: Iterable[bytes]) -> Mail:
 def scatter(
     table: pa.Table, addresses: npt.NDArray[np.integer], name: Callable[[int], str]
 ) -> Iterator[tuple[str, pa.Table]]:
-    """Split a table by an integer partition a row; yields (address, rows) in partition order."""
+    """Split a table by one integer partition per row; yields (address, rows) in partition order."""
     if table.num_rows == 0:
         return
     first, last = int(addresses.min()), int(addresses.max())

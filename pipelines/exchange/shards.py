@@ -1,7 +1,7 @@
 """Working shards: where the rows of one read task lie on disk between segments.
 
 A segment is a run of row steps that ends in a corpus step or in the output. Shard `n` keeps, under
-`<work>/shards/<n>/`, for each segment its rows (one part a schema), the keys still alive where
+`<work>/shards/<n>/`, for each segment its rows (one part per schema), the keys still alive where
 rows were only filtered, its ledger records, and `<segment>.json`, which names those files and is
 written last: a segment that has it is done and is not computed again. The name of a segment holds a
 digest of all that its rows depend on, so that runs may share a work folder. No two attempts share a

@@ -22,9 +22,9 @@ from pipelines.rows.profile import may_be_class
 from pipelines.rows.schema import conform, convert, is_image, is_text, merge_schemas
 
 LEDGER_ROWS = 1_000_000
-"""Records a ledger file."""
+"""Records per ledger file."""
 KEY_ROWS = 100_000
-"""Rows a file of the keys that a dedup step stores."""
+"""Rows per file of the keys that a dedup step stores."""
 
 Sizes = npt.NDArray[np.int64]
 
@@ -70,7 +70,7 @@ def assign(sizes: pa.Table, split: str, before: int, target: int) -> tuple[Keys,
         sizes: made by `weigh_rows`, in key order.
         split: name of the split.
         before: bytes of the split in earlier shards.
-        target: bytes a file.
+        target: bytes per file.
     """
     mine = sizes.filter(pc.equal(sizes["split"], split))
     size = mine["bytes"].to_numpy()

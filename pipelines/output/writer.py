@@ -26,8 +26,8 @@ from pipelines.output.orders import DataOrder, KeysOrder, LedgerOrder, Order
 from pipelines.output.written import WrittenFile
 from pipelines.rows import whole
 
-ROWS_A_BATCH = 1000
-"""Rows a record batch of the output, as `datasets` writes them."""
+ROWS_PER_BATCH = 1000
+"""Rows per record batch of the output, as `datasets` writes them."""
 
 
 class _Hashed:
@@ -95,17 +95,17 @@ def _rows_of_file(finished: Finished, order: DataOrder, output: OutputSchema) ->
 
 
 def rebatch(tables: Iterable[pa.Table]) -> Iterator[pa.RecordBatch]:
-    """Cut a stream of tables into batches of ROWS_A_BATCH rows, wherever its cuts were."""
+    """Cut a stream of tables into batches of ROWS_PER_BATCH rows, wherever its cuts were."""
     waiting: list[pa.Table] = []
     count = 0
     for table in tables:
         waiting.append(table)
         count += len(table)
-        if count >= ROWS_A_BATCH:
+        if count >= ROWS_PER_BATCH:
             merged = pa.concat_tables(waiting)
-            full = count // ROWS_A_BATCH * ROWS_A_BATCH
-            for start in range(0, full, ROWS_A_BATCH):
-                yield _settled(merged.slice(start, ROWS_A_BATCH))
+            full = count // ROWS_PER_BATCH * ROWS_PER_BATCH
+            for start in range(0, full, ROWS_PER_BATCH):
+                yield _settled(merged.slice(start, ROWS_PER_BATCH))
             waiting, count = [merged.slice(full)], count - full
     if count:
         yield _settled(pa.concat_tables(waiting))

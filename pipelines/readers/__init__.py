@@ -19,7 +19,7 @@ from pipelines.readers.source import Source
 GROUP = "curate.readers"
 """Entry-point group of formats that other packages bring."""
 
-BUILT_IN: tuple[type[Source], ...] = (Jsonl, Csv, Parquet, Arrow, Images, Text, HuggingFace)
+BUILT_IN: tuple[type[Source], ...] = (Jsonl, Csv, Parquet, Arrow, Text, Images, HuggingFace)
 
 READERS: dict[str, type[Source]] = registered(Source, "format", BUILT_IN, GROUP)
 """Readers by the name of their format."""

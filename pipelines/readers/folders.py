@@ -1,4 +1,4 @@
-"""Folders of files that are one table: a row a file, its position the row of the listing."""
+"""Folders of files that are one table: one row per file, its position the row of the listing."""
 
 from collections.abc import Callable, Iterator, Sequence
 

@@ -120,7 +120,7 @@ def make_plan(
         given = f"target_bytes={target_bytes}, limit={limit}"
         raise UserError(f"a read plan needs target_bytes and limit of at least 1, not {given}")
     listed = read.list_files() if listed is None else listed
-    most = keys.MAX_POSITION if read.one_row_a_file else keys.MAX_FILES
+    most = keys.MAX_POSITION if read.one_row_per_file else keys.MAX_FILES
     if len(listed) > most:
         raise UserError(f"{len(listed)} files are more than {most}: put several into one file")
     fingerprint = _fingerprint([*listed, *read.also_read(listed)], limit)
@@ -139,7 +139,7 @@ def _tasks(read: Source, listed: Sequence[files.File], target: int) -> Iterator[
             yield Task(tuple(pieces))
             pieces, held = [], 0
         whole = _whole(read, number, file)
-        if size > target and not read.one_row_a_file:
+        if size > target and not read.one_row_per_file:
             if read.splittable(file):
                 yield from (Task((piece,)) for piece in _split(whole, target))
             else:
@@ -153,7 +153,7 @@ def _tasks(read: Source, listed: Sequence[files.File], target: int) -> Iterator[
 
 def _whole(read: Source, number: int, file: files.File) -> Piece:
     """Return the piece that is all of a file: a row of the listing where that is the table."""
-    if read.one_row_a_file:
+    if read.one_row_per_file:
         return Piece(0, file.path, file.name, number, number + 1)
     return Piece(number, file.path, file.name, 0, file.size)
 
@@ -210,7 +210,7 @@ def fetch(read: Source, plan: ReadPlan, wanted: Iterable[int]) -> pa.Table:
 def _pieces_at(read: Source, plan: ReadPlan, number: int, positions: list[int]) -> Iterator[Piece]:
     """Yield the smallest pieces that hold the records at `positions` of file `number`."""
     planned = [piece for task in plan.tasks for piece in task.pieces if piece.file == number]
-    if read.one_row_a_file:
+    if read.one_row_per_file:
         rows = set(positions)
         yield from (piece for piece in planned if piece.start in rows)
     elif planned:

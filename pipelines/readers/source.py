@@ -39,8 +39,8 @@ class Source(Options):
     `<file>#<row or byte offset>`."""
 
     @property
-    def one_row_a_file(self) -> bool:
-        """Whether the listing is one table with a row a file."""
+    def one_row_per_file(self) -> bool:
+        """Whether the listing is one table with one row per file."""
         return False
 
     def packages(self) -> tuple[str | None, tuple[str, ...]]:

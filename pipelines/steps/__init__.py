@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field
 
+from pipelines.errors import UserError
 from pipelines.options import registered
 from pipelines.steps.augment.augment_image import AugmentImage
 from pipelines.steps.augment.augment_text import AugmentText
+from pipelines.steps.corpus import Corpus
 from pipelines.steps.dedup.exact_dedup import ExactDedup
 from pipelines.steps.dedup.image_near_dedup import ImageNearDedup
 from pipelines.steps.dedup.line_dedup import LineDedup
@@ -28,7 +30,7 @@ from pipelines.steps.select.mix import Mix
 from pipelines.steps.select.prune_prototypes import PrunePrototypes
 from pipelines.steps.select.sample import Sample
 from pipelines.steps.select.select_top import SelectTop
-from pipelines.steps.step import Step
+from pipelines.steps.step import Derive, Filter, Map, Step
 from pipelines.steps.text.language import Language
 from pipelines.steps.text.lengths import CharCount, WordCount
 from pipelines.steps.text.normalize import NormalizeText
@@ -67,6 +69,10 @@ BUILT_IN: tuple[type[Step], ...] = (
 
 STEPS: dict[str, type[Step]] = registered(Step, "op", BUILT_IN, GROUP)
 """Every operator by name."""
+
+for _step in STEPS.values():
+    if not issubclass(_step, Map | Filter | Derive | Corpus):
+        raise UserError(f"{_step.__name__} is no Map, Filter, Derive or Corpus: make it one")
 
 if TYPE_CHECKING:
     AnyStep = Step

@@ -20,7 +20,7 @@ from training.runs.runs import weights_file, worker_environment
 ARM = "curated"
 MOST_SEEDS = 3
 MOST_TESTED = 2_000
-"""Test rows that operating points are scored on: each point is scored once a seed."""
+"""Test rows that operating points are scored on: each point is scored once per seed."""
 
 
 def compress_runs(plan: ProofPlan, out: Path) -> dict[str, Any]:

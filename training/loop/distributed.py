@@ -1,6 +1,6 @@
 """One run over several processes: every batch split by rank, gradients summed after it.
 
-Gradients are summed by one explicit all-reduce a step rather than by DistributedDataParallel: the
+Gradients are summed by one explicit all-reduce per step rather than by DistributedDataParallel: the
 model stays the model (no wrapper, no renamed weights, any accumulation, torch.compile as it is)
 and ranks may hold unequal shares of a batch. The price is that communication does not overlap the
 backward pass. Every function here is a no-op in a process of its own.

@@ -42,7 +42,7 @@ class OperatingPoint(Record):
     """At batch 1, of the first seed's model."""
     latency_n: Latency
     scores: list[float]
-    """One a seed; higher is better."""
+    """One per seed; higher is better."""
     mean: float
     gap: float | None = None
     """Mean score minus that of the uncompressed model, paired by seed and test row."""

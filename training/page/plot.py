@@ -1,4 +1,4 @@
-"""The forest plot: one line an arm, with its interval, a dot for each seed and its number."""
+"""The forest plot: one line per arm, with its interval, a dot for each seed and its number."""
 
 import math
 from collections.abc import Iterator, Sequence

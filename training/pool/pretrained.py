@@ -50,7 +50,7 @@ def outside_data(recipe: ModelRecipe) -> str | None:
 def text_vectors(texts: pa.Array, recipe: ModelRecipe) -> Vectors:
     """Return unit vectors of texts by `recipe.encoder`, shape (texts, dimensions).
 
-    A folder is read as static vectors (some 10,000 texts a second). MiniLM reads the first
+    A folder is read as static vectors (some 10,000 texts per second). MiniLM reads the first
     `recipe.context` word pieces; its vectors are kept, see `kept_vectors`.
     """
     if recipe.encoder in PACKAGES:

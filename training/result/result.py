@@ -56,7 +56,7 @@ class ArmScores(Record):
     n_seen: int | None
     """Optimizer steps × batch."""
     scores: list[float | None]
-    """One a seed; None where a run is not finite."""
+    """One per seed; None where a run is not finite."""
     mean: float | None
     loss: float | None
     """Mean log loss in nats, if the runs stored it."""
@@ -101,7 +101,7 @@ class CurvePoint(Record):
     n: float
     """Mean training rows (bytes of text for language models), or optimizer steps."""
     scores: list[float]
-    """One a seed."""
+    """One per seed."""
     mean: float
 
 

@@ -25,7 +25,7 @@ _FILE_NAME = "file_name"
 
 
 class Images(Source):
-    """A folder of image files: a row a file, as {bytes, path}; nothing is decoded here.
+    """A folder of image files: one row per file, as {bytes, path}; nothing is decoded here.
 
     The first subfolder a file lies in is its label. A `metadata.csv` or `metadata.jsonl` whose
     lines name files by `file_name` adds its other columns to the files at and below it; a `label`
@@ -41,8 +41,8 @@ class Images(Source):
     """Image folder."""
 
     @property
-    def one_row_a_file(self) -> bool:
-        """Whether the listing is one table with a row a file: always."""
+    def one_row_per_file(self) -> bool:
+        """Whether the listing is one table with one row per file: always."""
         return True
 
     def list_files(self) -> list[files.File]:

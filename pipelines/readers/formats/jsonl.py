@@ -1,4 +1,4 @@
-"""JSON lines: a record a line."""
+"""JSON lines: one record per line."""
 
 import difflib
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Plain text files: a row a file, line or paragraph."""
+"""Plain text files: one row per file, line or paragraph."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Text(Source):
     """What makes a row; paragraphs are set apart by blank lines."""
 
     @property
-    def one_row_a_file(self) -> bool:
-        """Whether the listing is one table with a row a file."""
+    def one_row_per_file(self) -> bool:
+        """Whether the listing is one table with one row per file."""
         return self.rows == "file"
 
     def splittable(self, file: files.File) -> bool:

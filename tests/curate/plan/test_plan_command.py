@@ -110,7 +110,7 @@ def small_parts(here, monkeypatch):
     """A file and its compressed copy, some hundred bytes that hold 8,000: for several workers."""
     (here / "data.jsonl.gz").write_bytes(gzip.compress((here / "data.jsonl").read_bytes()))
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    monkeypatch.setattr(curate.run.run, "BYTES_A_PROCESS", 300)
+    monkeypatch.setattr(curate.run.run, "BYTES_PER_PROCESS", 300)
     monkeypatch.setattr(curate.run.run, "SMALLEST_TASK", 20)
     Path("r.yaml").write_text(RECIPE.replace("data.jsonl", "data.jsonl*"))
     return here
@@ -131,7 +131,7 @@ def test_tasks_and_workers_are_those_of_the_run():
 def test_tasks_and_workers_of_described_rows_grow_with_the_files(monkeypatch):
     Path("data.jsonl").unlink()
     recipe = load_recipe("r.yaml")
-    monkeypatch.setattr(curate.run.run, "BYTES_A_PROCESS", 5000)
+    monkeypatch.setattr(curate.run.run, "BYTES_PER_PROCESS", 5000)
     once = plan_recipe(recipe)
     more = plan_recipe(recipe, rows=20 * once.input.rows)
     assert once.workers == 1

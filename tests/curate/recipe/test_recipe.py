@@ -245,7 +245,7 @@ def test_recipe_error_is_told_in_plain_words(wrong, line, message):
         ("a: 'x\n", "r.yaml:2: not YAML at column 1: a quote that is never closed"),
         (
             "a: 1\n---\nb: 1\n",
-            "r.yaml:2: not YAML at column 1: a second document (`---`): write one recipe a file",
+            "r.yaml:2: not YAML at column 1: a second document (`---`): write one recipe per file",
         ),
         ("a: 1\nb\n", "r.yaml:3: not YAML at column 1: a line without `:` (write `key: value`)"),
         (

@@ -13,7 +13,7 @@ SLOW_OK = settings(
 contents = st.lists(st.sampled_from([b"a", b"b b", b"", b" ", b"\xc3\xa9\r", b"\xff"]), max_size=9)
 
 
-def test_text_folder_is_a_row_a_file(tmp_path, read_all):
+def test_text_folder_is_one_row_per_file(tmp_path, read_all):
     (tmp_path / "sub").mkdir()
     (tmp_path / "b.txt").write_bytes(b"\xef\xbb\xbfsecond\n")
     (tmp_path / "sub" / "a.txt.gz").write_bytes(gzip.compress(b"third"))
