@@ -18,9 +18,8 @@ from pipelines.exchange.mail import Message, Round, home, message, scatter
 from pipelines.exchange.shards import open_rows
 from pipelines.maths.arrays import Int64, Keys, UInt64
 from pipelines.rows import KEY, Rows
-from pipelines.rows.chance import Chance
 from pipelines.rows.keys import of_earlier_run
-from pipelines.steps.step import Step
+from pipelines.steps.step import Chance, Step
 
 VERDICT = "verdict"
 """Kind of the messages that tell a shard which of its rows are dropped."""

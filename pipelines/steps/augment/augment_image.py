@@ -12,9 +12,8 @@ from pipelines.errors import UserError
 from pipelines.maths.arrays import Picture
 from pipelines.maths.images.pixels import decode_image
 from pipelines.rows import Rows
-from pipelines.rows.chance import Chance
 from pipelines.rows.keys import MAX_COPIES
-from pipelines.steps.step import Derive
+from pipelines.steps.step import Chance, Derive
 
 Method = Literal[
     "flip",

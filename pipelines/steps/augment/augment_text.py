@@ -13,8 +13,7 @@ from pydantic import Field, model_validator
 from pipelines.errors import UserError
 from pipelines.maths.arrays import GOLDEN
 from pipelines.rows import Rows
-from pipelines.rows.chance import Chance
-from pipelines.steps.step import Derive
+from pipelines.steps.step import Chance, Derive
 
 WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]+")
 """Words apart from punctuation, for methods that look words up or change their letters."""

@@ -13,10 +13,8 @@ from pipelines.errors import UserError
 from pipelines.maths.arrays import Floats
 from pipelines.maths.images.pixels import Pixels
 from pipelines.rows import Rows
-from pipelines.rows.chance import Chance
-from pipelines.rows.verdicts import Verdicts, first_of, within
 from pipelines.rows.views import pixels
-from pipelines.steps.step import Filter
+from pipelines.steps.step import Chance, Filter, Verdicts, first_of, within
 
 
 class ImageCheck(Filter):

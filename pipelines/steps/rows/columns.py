@@ -6,8 +6,7 @@ from pydantic import Field, field_validator
 
 from pipelines.errors import UserError
 from pipelines.rows import ID, KEY, PARENT, SPLIT, MissingColumn, Rows
-from pipelines.rows.chance import Chance
-from pipelines.steps.step import Map
+from pipelines.steps.step import Chance, Map
 
 _OURS = (KEY, ID, PARENT, SPLIT)
 

@@ -11,9 +11,8 @@ from pydantic import Field, field_validator
 
 from pipelines.errors import UserError
 from pipelines.rows import SPLIT, Rows, whole
-from pipelines.rows.chance import Chance
 from pipelines.rows.schema import convert
-from pipelines.steps.step import Map
+from pipelines.steps.step import Chance, Map
 
 SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
 """What `datasets` accepts as the name of a split."""

@@ -11,9 +11,7 @@ from pydantic import Field, field_validator
 from pipelines.errors import UserError, did_you_mean
 from pipelines.maths.arrays import Floats
 from pipelines.rows import Rows
-from pipelines.rows.chance import Chance
-from pipelines.rows.verdicts import Verdicts
-from pipelines.steps.step import Filter
+from pipelines.steps.step import Chance, Filter, Verdicts
 
 CODES = frozenset(
     """

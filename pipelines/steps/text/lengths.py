@@ -7,10 +7,8 @@ from pydantic import Field, model_validator
 
 from pipelines.errors import UserError
 from pipelines.rows import Rows
-from pipelines.rows.chance import Chance
-from pipelines.rows.verdicts import Verdicts, within
 from pipelines.rows.views import tokens_of
-from pipelines.steps.step import Filter
+from pipelines.steps.step import Chance, Filter, Verdicts, within
 
 
 class LengthBounds(Filter):

@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 
 from pipelines.maths.text.whitespace import tidy
 from pipelines.rows import Rows
-from pipelines.rows.chance import Chance
-from pipelines.steps.step import Map
+from pipelines.steps.step import Chance, Map
 
 UNSEEN = r"(?is)<!--.*?-->|<script\b.*?</script\s*>|<style\b.*?</style\s*>"
 BLOCK_TAG = (

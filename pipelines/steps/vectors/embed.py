@@ -10,9 +10,8 @@ from pipelines.errors import UserError
 from pipelines.maths.arrays import Vectors
 from pipelines.maths.encoders.text_encoders import hashed_vectors, minilm_vectors
 from pipelines.rows import Rows
-from pipelines.rows.chance import Chance
 from pipelines.rows.views import shingles_of, tokens_of
-from pipelines.steps.step import Map
+from pipelines.steps.step import Chance, Map
 
 EMBEDDING = "_embedding"
 """Default name of the column of vectors."""
