@@ -195,9 +195,9 @@ def _breaks(costs: Costs, corpus: Corpus) -> Iterator[str]:
     yield ""
     yield "## What breaks first"
     yield from _paragraph(
-        f"Formulas over the constants of the code, at {corpus.row_bytes:,.0f} bytes per row; what "
-        f"is met first stands first. What is met below {corpus.rows:,.0f} rows has to be mended "
-        "before such a corpus."
+        f"Formulas over the constants of the code, at {corpus.row_bytes:,.0f} bytes per row; "
+        "what is met first stands first. What is met below "
+        f"{corpus.rows:,.0f} rows has to be mended before such a corpus."
     )
     yield f"| What, where | at {corpus.rows:,.0f} rows | bound | met at | why | way out |"
     yield "|---|---|---|---|---|---|"

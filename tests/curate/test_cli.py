@@ -182,7 +182,7 @@ def test_run_with_prove_needs_the_section_before_it_starts(here, calls):
 def test_run_refuses_a_second_recipe(here, calls):
     result = call("run", "r.yaml", "other.yaml")
     assert (result.exit_code, calls.made) == (2, [])
-    assert "unexpected argument 'other.yaml': one recipe a run" in result.stderr
+    assert "unexpected argument 'other.yaml': one recipe per run" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -136,10 +136,10 @@ def test_keys_are_the_same_bytes_for_any_cut(recipe: Make, lines: Make, tmp_path
         )
         found.append(run_recipe(given, workers=workers).manifest.keys)
     assert found[0] == found[1]
-    assert [entry["op"] for entry in found[0]] == ["exact_dedup", "near_dedup", "semantic_dedup"]
-    (file,) = found[0][1]["files"]
-    stored = pq.read_table(tmp_path / "out1" / file["file"])
-    assert len(stored) == file["rows"] == found[0][0]["files"][0]["rows"] - 8
+    assert [entry.op for entry in found[0]] == ["exact_dedup", "near_dedup", "semantic_dedup"]
+    (file,) = found[0][1].files
+    stored = pq.read_table(tmp_path / "out1" / file.file)
+    assert len(stored) == file.rows == found[0][0].files[0].rows - 8
 
 
 def test_pictures_are_held_against_earlier_ones(

@@ -37,7 +37,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(place: Path, *more: str) -> list[str]:
-    short = ["--seeds", "3", "--steps", "20", "--sizes", "0", "--rates", ",", "--workers", "1"]
+    short = ["--seeds", "3", "--steps", "100", "--sizes", "0", "--rates", ",", "--workers", "1"]
     start = [sys.executable, "-m", "curate", "prove", "--raw", "raw", "--curated", "clean.csv"]
     return [*start, *short, *more]
 

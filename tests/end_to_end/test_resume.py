@@ -150,9 +150,9 @@ def test_a_killed_process_is_taken_up(recipe: Make, source: dict[str, Any], tmp_
     code = f"""
 import time
 from pathlib import Path
-from curate.recipe import Recipe
-from curate.run import run_recipe
-from pipelines import segment_run
+from curate.recipe.recipe import Recipe
+from curate.run.run import run_recipe
+from pipelines.engine import segment_run
 def resume(self, verdicts, edits):
     Path({str(tmp_path / "ready")!r}).touch()
     time.sleep(60)
