@@ -20,24 +20,50 @@ SCHEMA_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 Kind = TypeVar("Kind", bound="Options")
 
 
-class Record(BaseModel):
+def absent(value: object) -> bool:
+    """Tell whether a field without a value stays out of the JSON."""
+    return value is None
+
+
+class Documented(BaseModel):
+    """A model whose fields are documented by the strings below them."""
+
+    @classmethod
+    def field_docs(cls) -> dict[str, str]:
+        """Return the docstring below each field.
+
+        Pydantic could read them when it makes a class (`use_attribute_docstrings`), but every start
+        would then take a tenth of a second longer; here they are read when somebody asks.
+        """
+        found: dict[str, str] = {}
+        for owner in reversed(cls.__mro__):
+            if issubclass(owner, Documented):
+                found |= _attribute_docstrings(owner)
+        return {name: doc for name, doc in found.items() if name in cls.model_fields}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> Any:
+        """Return the JSON Schema with every field described."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, doc in cls.field_docs().items():
+            written = cls.model_fields[name].alias or name
+            if written in properties:
+                properties[written].setdefault("description", doc)
+        return schema
+
+
+class Record(Documented):
     """A frozen value that is written as JSON and read again; unknown fields are an error."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     def as_json(self) -> dict[str, Any]:
         """Return the value as plain data, as it is written."""
         return self.model_dump(mode="json", by_alias=True)
 
 
-def absent(value: object) -> bool:
-    """Tell whether a field without a value stays out of the JSON."""
-    return value is None
-
-
-class Options(BaseModel):
+class Options(Documented):
     """A part of a recipe: frozen, and without options it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -46,29 +72,6 @@ class Options(BaseModel):
     def lacks(cls) -> list[str]:
         """Return the methods that this class should have and has not, besides abstract ones."""
         return []
-
-    @classmethod
-    def option_docs(cls) -> dict[str, str]:
-        """Return the docstring below each option.
-
-        Pydantic could read them when it makes a class (`use_attribute_docstrings`), but every start
-        would then take a tenth of a second longer; here they are read when somebody asks.
-        """
-        found: dict[str, str] = {}
-        for owner in reversed(cls.__mro__):
-            if issubclass(owner, Options):
-                found |= _attribute_docstrings(owner)
-        return {name: doc for name, doc in found.items() if name in cls.model_fields}
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> Any:
-        """Return the JSON Schema with every option described."""
-        schema = handler(core_schema)
-        properties = handler.resolve_ref_schema(schema).get("properties", {})
-        for name, doc in cls.option_docs().items():
-            if name in properties:
-                properties[name].setdefault("description", doc)
-        return schema
 
 
 def registered(

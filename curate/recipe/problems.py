@@ -213,5 +213,5 @@ def _fields(owner: Any) -> dict[str, Any]:
 
 def _docs(owner: Any) -> dict[str, str]:
     if isinstance(owner, type) and issubclass(owner, Options):
-        return owner.option_docs()
+        return owner.field_docs()
     return {}

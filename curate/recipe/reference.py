@@ -98,7 +98,7 @@ def operator_kind(model: type[Step]) -> str:
 
 def options(model: type[Options], but: tuple[str, ...] = ()) -> tuple[Option, ...]:
     """Return the options of a model in the order of its fields."""
-    docs = model.option_docs()
+    docs = model.field_docs()
     return tuple(
         Option(
             name=name,

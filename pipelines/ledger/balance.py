@@ -63,17 +63,8 @@ def balance(
 
 
 def _counts_of(tally: Tally) -> StepCounts:
-    return StepCounts(
-        step=tally.step,
-        op=tally.op,
-        entered=tally.entered,
-        kept=tally.kept,
-        dropped=tally.dropped,
-        quarantined=tally.quarantined,
-        derived=tally.derived,
-        edited=tally.edited,
-        reasons=dict(sorted(tally.reasons.items())),
-        seconds=round(tally.seconds, 3),
-        shuffled=tally.shuffled,
-        measured=dict(sorted(tally.measured.items())) or None,
-    )
+    ordered = {
+        "reasons": dict(sorted(tally.reasons.items())),
+        "measured": dict(sorted(tally.measured.items())) or None,
+    }
+    return StepCounts(**{**vars(tally), **ordered, "seconds": round(tally.seconds, 3)})

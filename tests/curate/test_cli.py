@@ -273,7 +273,7 @@ def test_ops_shows_every_documented_option(op):
     assert result.exit_code == 0
     assert max(map(len, result.output.splitlines())) <= 80
     told = " ".join(result.output.split())
-    docs = STEPS[op].option_docs()
+    docs = STEPS[op].field_docs()
     for name in STEPS[op].model_fields:
         if name != "op":
             assert f" {name}: " in told

@@ -80,4 +80,4 @@ def test_section_says_what_is_wrong(section, lines, said):
 def test_section_documents_every_option():
     from curate.recipe.prove_section import Prove
 
-    assert set(Prove.option_docs()) == set(Prove.model_fields) - {"task"} | {"task"}
+    assert set(Prove.field_docs()) == set(Prove.model_fields) - {"task"} | {"task"}
