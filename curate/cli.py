@@ -17,6 +17,7 @@ from curate.exits import Commands
 from curate.prove.prove_command import prove as prove_command
 from curate.prove.prove_command import run_proof
 from curate.recipe.overrides import load, with_overrides
+from curate.visible import printable
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ def validate(recipes: tuple[str, ...], overrides: tuple[str, ...]) -> None:
             wrong += error.messages
         else:
             count = len(loaded.steps)
-            click.echo(f"{recipe}: ok ({loaded.name}, {count} step{'' if count == 1 else 's'})")
+            said = f"{recipe}: ok ({loaded.name}, {count} step{'' if count == 1 else 's'})"
+            click.echo(printable(said))
     if wrong:
         raise RecipeError(wrong)
 
@@ -227,7 +229,7 @@ def explain(out: Path, row_id: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
     else:
-        click.echo("\n".join(found.lines()))
+        click.echo(printable("\n".join(found.lines())))
 
 
 @main.command()

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from curate.errors import RunFailed
+from curate.visible import printable
 from pipelines.errors import UserError
 from training.errors import UserError as ProofUserError
 
@@ -32,7 +33,7 @@ class Commands(click.Group):
         except (RunFailed, UserError, ProofUserError, *FILE_ERRORS) as error:
             if ctx.params.get("traceback"):
                 traceback.print_exc()
-            click.echo(_said(error), err=True)
+            click.echo(printable(_said(error)), err=True)
             raise SystemExit(1 if isinstance(error, RunFailed) else 2) from None
 
 

@@ -32,8 +32,18 @@ SCHEMA = pa.schema(
 )
 WRITERS = {
     ".parquet": lambda table, path: pq.write_table(table, path, compression="zstd"),
-    ".csv": pyarrow.csv.write_csv,
+    ".csv": lambda table, path: pyarrow.csv.write_csv(_inert(table), path),
 }
+
+
+def _inert(table: pa.Table) -> pa.Table:
+    """Put an apostrophe before texts that a spreadsheet would take for a formula."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            active = pc.match_substring_regex(table[at], r"^[=+\-@\t\r]")
+            marked = pc.binary_join_element_wise("'", table[at], "")
+            table = table.set_column(at, field, pc.if_else(active, marked, table[at]))
+    return table
 
 
 def clusters_of(ledger: Iterable[pa.Table], step: int | None = None) -> pa.Table:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from curate.inspect.clusters import StepClusters
+from curate.visible import printable
 
 
 def print_clusters(steps: Sequence[StepClusters], console: Console) -> None:
@@ -24,5 +25,5 @@ def print_clusters(steps: Sequence[StepClusters], console: Console) -> None:
         table.add_column("rows", justify="right")
         table.add_column("lowest similarity", justify="right")
         for kept, rows, lowest in step.largest:
-            table.add_row(Text(kept), f"{rows:,}", f"{lowest:.4g}")
+            table.add_row(Text(printable(kept)), f"{rows:,}", f"{lowest:.4g}")
         console.print(table)

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from curate.plan.sweep import Border, Sweep
 from curate.report.examples import Example
-from curate.report.excerpt import visible
+from curate.visible import visible
 
 SHOWN = 2
 """Examples of each border; `--json` has more."""

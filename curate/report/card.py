@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString as Quoted
 
 from curate.manifest import Manifest
 from curate.report.accounting import accounted, causes, outcome, percent
-from curate.report.excerpt import visible
+from curate.visible import visible
 from pipelines.ledger.counts import StepCounts
 
 SIZES = [
@@ -72,20 +73,34 @@ def front_matter(manifest: Manifest) -> str:
     """Return the YAML header, from which `load_dataset` learns which files make which split."""
     tags = ["curated", *_content(manifest)]
     header: dict[str, Any] = {
-        "pretty_name": visible(manifest.name, LONGEST),
+        "pretty_name": Quoted(visible(manifest.name, LONGEST)),
         "size_categories": [size_category(sum(manifest.splits.values()))],
         "tags": [*tags, *(["augmented"] if manifest.rows.derived else [])],
     }
     if manifest.splits:
         ending = _ending(manifest)
-        files = [{"split": s, "path": f"{s}/*{ending}"} for s in ordered(manifest.splits)]
-        header["configs"] = [{"config_name": "default", "data_files": files}]
+        files = [
+            {"split": Quoted(s), "path": Quoted(f"{s}/*{ending}")} for s in ordered(manifest.splits)
+        ]
+        header["configs"] = [
+            {"config_name": "default", "description": _identity(manifest), "data_files": files}
+        ]
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 4096
     out = io.StringIO()
     yaml.dump(header, out)
     return out.getvalue()
+
+
+def _identity(manifest: Manifest) -> str:
+    """Return what tells this output from others of the same folder name.
+
+    `datasets` keys its cache by the name of the folder and by what stands in `configs`: without it,
+    another output called alike would be read from the cache.
+    """
+    content = "".join(one.sha256 for one in manifest.shards)
+    return f"content {hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
 def size_category(rows: int) -> str:

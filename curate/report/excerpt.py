@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-SHOWN = 400
-"""Characters of a text that are shown."""
+from curate.visible import SHOWN, visible
+
 COMPARED = 1000
 """Characters compared, so that the cut end of one passage is not taken for a change."""
 LEAD = 120
@@ -22,11 +22,6 @@ SEARCHED = 100_000
 ALIKE = 0.35
 """Least share of common words at which marking the others tells something."""
 
-# Zero-width joiners stay: Persian and emoji are spelt with them.
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
-    "\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
-)
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"\s+|[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 
@@ -37,16 +32,6 @@ class Passage:
 
     html: Markup
     note: str
-
-
-def visible(text: str, most: int = SHOWN) -> str:
-    """Return at most `most` characters of a text, those without a shape as their number: `⟨202E⟩`.
-
-    These are control characters, marks of direction, zero-width characters, lone surrogates.
-    """
-    cut = text[:most]
-    shown = _HIDDEN.sub(lambda match: f"⟨{ord(match[0]):04X}⟩", cut.replace("\r\n", "\n"))
-    return f"{shown}…" if len(text) > most else shown
 
 
 def excerpt(text: str) -> Passage:

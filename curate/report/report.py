@@ -10,8 +10,8 @@ from curate.manifest import Manifest
 from curate.report.accounting import accounted, causes, outcome, percent
 from curate.report.charts import Figure, figure
 from curate.report.examples import Example
-from curate.report.excerpt import visible
 from curate.report.gallery import gallery
+from curate.visible import visible
 from pipelines.errors import UserError
 
 MOST_LABELS = 20

@@ -5,9 +5,11 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-from curate.manifest import MANIFEST
+from curate.errors import RunFailed
+from curate.manifest import MANIFEST, Manifest
 from pipelines import files
 from pipelines.errors import UserError
 from pipelines.output.summary import OURS
@@ -95,6 +97,26 @@ def place_output(source: str, target: str) -> None:
     if manifest:
         files.write_bytes_atomically(f"{target}/{MANIFEST}", manifest)
     files.remove_tree(aside)
+
+
+def check_files(out: str, manifest: Manifest) -> None:
+    """Check that an output has the files its manifest lists: on a disk by hash, elsewhere by name.
+
+    Raises:
+        RunFailed: a file is missing or another one.
+    """
+    keys = [one for step in manifest.keys or () for one in step.files]
+    for one in (*manifest.shards, *manifest.ledger, *keys):
+        path = f"{out}/{one.file}"
+        if not files.exists(path):
+            raise RunFailed(f"{path} is in the manifest and not there: run the recipe again")
+        if not files.is_remote(path) and _sha256(path) != one.sha256:
+            raise RunFailed(f"{path} is not the file that was written: run the recipe again")
+
+
+def _sha256(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json_file(path: str, value: Any) -> None:

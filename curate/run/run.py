@@ -18,8 +18,10 @@ from curate.report.accounting import causes, damage
 from curate.report.card import dataset_card
 from curate.report.examples import Ledger, damaged, examples, quarantined
 from curate.report.report import render_report
+from curate.run.lock import owned
 from curate.run.made_manifest import About, build_manifest, libraries
 from curate.run.output import (
+    check_files,
     check_place,
     place_output,
     write_dataset_files,
@@ -90,13 +92,33 @@ def run_recipe(
         FileExistsError: the output is there and may not be replaced.
         TooManyQuarantined: more rows were quarantined than `max_quarantined` allows.
         RunFailed: no row is left.
+        UserError: another run is writing this output.
     """
     start = time.perf_counter()
     tell = progress or (lambda _: None)
     out = _absolute(recipe.write.path)
     overwrite = overwrite or recipe.write.overwrite
     paths = [recipe.read.path] if isinstance(recipe.read.path, str) else recipe.read.path
-    check_place(out, [_absolute(path) for path in paths], overwrite)
+    inputs = [_absolute(path) for path in paths]
+    check_place(out, inputs, overwrite)
+    _make_folder(out.rpartition("/")[0], f"write.path {recipe.write.path}")
+    with owned(out):
+        check_place(out, inputs, overwrite)  # once more: another run may have ended just now
+        return _run(recipe, out, runner, workers, limit, cache, runner_options, tell, start)
+
+
+def _run(
+    recipe: Recipe,
+    out: str,
+    runner: str | None,
+    workers: int | None,
+    limit: int | None,
+    cache: str | None,
+    runner_options: Sequence[str],
+    tell: Progress,
+    start: float,
+) -> RunResult:
+    """Run a recipe whose output nobody else writes."""
     tell("listing the input")
     runner = runner or recipe.run.runner
     plan, workers = plan_reading(recipe, runner, workers, limit)
@@ -262,6 +284,7 @@ def _publish(recipe: Recipe, out: str, work: str, manifest: Manifest) -> RunResu
     too_many = rows.quarantined > quarantine_budget(recipe, rows.entered)
     place = f"{out}.rejected" if too_many or not manifest.shards else out
     place_output(f"{work}/out", place)
+    check_files(place, manifest)
     files.remove_tree(work)
     if too_many:
         first = quarantined(ledger_of(place, manifest), CULPRITS)

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from curate.manifest import Manifest
 from curate.report.accounting import QUARANTINE_REASONS, damage
+from curate.visible import printable
 from pipelines.ledger.counts import RowCounts, StepCounts
 
 REASONS = 4
@@ -23,7 +24,7 @@ def print_run(manifest: Manifest, console: Console) -> None:
             console.print(f"{step.op}: {step.said}", highlight=False)
     console.print(equation(manifest.rows), highlight=False)
     if lost := manifest.damaged_files:
-        console.print(f"warning: {damage(lost)}", style="bold red", highlight=False)
+        console.print(f"warning: {printable(damage(lost))}", style="bold red", highlight=False)
 
 
 def step_table(steps: Sequence[StepCounts]) -> Table:

@@ -223,3 +223,20 @@ def test_splits_open_by_name(recipe: Make, lines: Make, tmp_path: Path) -> None:
     assert sizes.keys() == {"train", "validation", "test"}
     assert sum(sizes.values()) == 200
     assert open_all_ways(tmp_path / "out", "validation").column_names == ["text", "_id"]
+
+
+def test_each_output_is_read_as_itself_whatever_the_cache_holds(
+    recipe: Make, lines: Make, tmp_path: Path
+) -> None:
+    cache = str(tmp_path / "cache")
+    for out, texts in (("a/out", ["one"]), ("a/out", ["two", "three"]), ("b/out", ["four"])):
+        path = lines("in.jsonl", [{"text": text, f"from_{out[0]}": 1} for text in texts])
+        write = {"path": str(tmp_path / out), "overwrite": True}
+        made = run_recipe(recipe({"format": "jsonl", "path": str(path)}, write=write)).out
+        streamed = datasets.load_dataset(made, streaming=True, cache_dir=cache)["train"]
+        for opened in (
+            datasets.load_dataset(made, cache_dir=cache)["train"],
+            datasets.load_from_disk(made)["train"],
+            list(streamed),
+        ):
+            assert [row["text"] for row in opened] == texts

@@ -71,3 +71,14 @@ def test_clusters_of_a_run_without_duplicates_are_none(tmp_path: Path) -> None:
     assert summary(members) == []
     with pytest.raises(ValueError, match=r"written as \.parquet or \.csv"):
         write_clusters(members, tmp_path / "c.txt")
+
+
+def test_csv_holds_no_formula(tmp_path: Path) -> None:
+    ids = ["=1+1", "+2", "-3", "@x", "\tx", "fine", "a=b"]
+    columns = {field.name: pa.nulls(len(ids), field.type) for field in SCHEMA}
+    members = pa.table({**columns, "id": pa.array(ids)}, schema=SCHEMA)
+    write_clusters(members, tmp_path / "c.csv")
+    read = pyarrow.csv.read_csv(tmp_path / "c.csv")["id"].to_pylist()
+    assert read == ["'=1+1", "'+2", "'-3", "'@x", "'\tx", "fine", "a=b"]
+    write_clusters(members, tmp_path / "c.parquet")
+    assert pq.read_table(tmp_path / "c.parquet")["id"].to_pylist() == ids

@@ -1,11 +1,13 @@
 import hashlib
 import io
 import json
+import re
 
 import datasets
 import made_run
 import pyarrow as pa
 import pytest
+import yaml
 from made_run import step
 from PIL import Image
 from ruamel.yaml import YAML
@@ -103,6 +105,8 @@ def test_folder_opens_from_disk_whole_and_by_split(out):
 
 def test_front_matter_names_the_files_of_each_split():
     header = header_of(dataset_card(make_manifest(), SOURCE))
+    (config,) = header["configs"]
+    assert re.fullmatch(r"content [0-9a-f]{32}", config.pop("description"))
     assert header["configs"] == [
         {
             "config_name": "default",
@@ -116,6 +120,11 @@ def test_front_matter_names_the_files_of_each_split():
     assert header["tags"] == ["curated", "text"]
 
 
+def test_split_called_no_is_a_name():
+    header = yaml.safe_load(front_matter(make_manifest(splits={"no": 3, "train": 4})))
+    assert [one["split"] for one in header["configs"][0]["data_files"]] == ["train", "no"]
+
+
 def test_front_matter_of_a_run_without_rows_names_no_files():
     rows = {"in": 5, "kept": 0, "dropped": 5, "quarantined": 0, "derived": 0}
     card = dataset_card(make_manifest(splits={}, rows=rows, steps=[]), SOURCE)
@@ -124,10 +133,16 @@ def test_front_matter_of_a_run_without_rows_names_no_files():
 
 
 @pytest.mark.parametrize(
-    "name", ["a: b # c", "yes", "- x", "---\nconfigs: evil", "☃ 🙂", "\x00\u202e\ud800", "'\""]
+    "name",
+    [
+        *("a: b # c", "yes", "- x", "---\nconfigs: evil", "☃ 🙂", "\x00\u202e\ud800", "'\""),
+        *("on", "1e3", "0o14", "a\x85b: c", "12:30:00", "~"),
+    ],
 )
 def test_front_matter_survives_any_name(name):
-    header = YAML(typ="safe").load(front_matter(make_manifest(name=name)))
+    text = front_matter(make_manifest(name=name))
+    header = YAML(typ="safe").load(text)
+    assert yaml.safe_load(text) == header  # YAML 1.1, by which the hub and `datasets` read
     assert isinstance(header["pretty_name"], str)
     assert len(header["configs"]) == 1
     assert header["pretty_name"] == name or not name.isprintable()

@@ -1,6 +1,7 @@
 import pytest
 
-from curate.report.excerpt import SHOWN, excerpt, side_by_side, visible
+from curate.report.excerpt import SHOWN, excerpt, side_by_side
+from curate.visible import visible
 
 
 def test_visible_gives_shapeless_characters_a_number():

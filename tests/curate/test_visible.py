@@ -1,0 +1,41 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+ESCAPE = "\x1b]0;owned\x07\x1b[31m"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A recipe over rows whose ids steer a terminal, and one duplicate."""
+    rows = [{"id": f"{ESCAPE}{i}", "text": f"row {i // 2}"} for i in range(4)]
+    lines = [json.dumps(row) for row in rows]
+    (tmp_path / f"{ESCAPE}.jsonl").write_text("\n".join([*lines, "{"]) + "\n")
+    (tmp_path / "r.yaml").write_text(
+        "name: r\nmax_quarantined: 1\nread: {format: jsonl, path: '*.jsonl'}\n"
+        "steps: [{op: exact_dedup}]\nwrite: {path: out}\n"
+    )
+    return tmp_path
+
+
+def test_nothing_of_the_data_steers_the_terminal(place):
+    commands = [
+        ["run", "r.yaml"],
+        ["run", "r.yaml", "--out", "strict", "--set", "max_quarantined=0"],
+        ["explain", "out", f"{ESCAPE}0"],
+        ["explain", "out", f"{ESCAPE}9"],
+        ["clusters", "out"],
+        ["validate", "r.yaml", "--set", f"name={ESCAPE}", "--set", f"{ESCAPE}=1"],
+        ["plan", "r.yaml", "--sweep", "exact_dedup.keep=longest,earliest"],
+        ["run", f"{ESCAPE}.yaml"],
+    ]
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "curate", *command], cwd=place, capture_output=True
+        )
+        said = done.stdout + done.stderr
+        assert b"\x1b" not in said, (command, said)
+        assert b"\x07" not in said, (command, said)
+        assert b"Traceback" not in said, (command, said)
