@@ -1,6 +1,11 @@
 """Exit codes: what of an exception the user sees."""
 
+import signal
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import click
@@ -11,13 +16,10 @@ from pipelines.errors import UserError
 from training.errors import UserError as ProofUserError
 
 FILE_ERRORS = (
-    FileExistsError,
-    FileNotFoundError,
-    IsADirectoryError,
-    NotADirectoryError,
-    PermissionError,
+    FileExistsError | FileNotFoundError | IsADirectoryError | NotADirectoryError | PermissionError
 )
-INTERRUPTED = 130
+STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+"""Signals that end a command with 128 and their number, and how that is said."""
 
 
 class Commands(click.Group):
@@ -25,16 +27,41 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; only what nobody expects keeps its traceback."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("interrupted; the same command takes it up again", err=True)
-            raise SystemExit(INTERRUPTED) from None
-        except (RunFailed, UserError, ProofUserError, *FILE_ERRORS) as error:
-            if ctx.params.get("traceback"):
-                traceback.print_exc()
-            click.echo(printable(_said(error)), err=True)
-            raise SystemExit(1 if isinstance(error, RunFailed) else 2) from None
+        with _stoppable() as stopped:
+            try:
+                return super().invoke(ctx)
+            except BaseException as error:
+                # Runners wrap what a signal raises in them, so the signal itself is asked for.
+                if stopped or isinstance(error, KeyboardInterrupt):
+                    number = stopped[0] if stopped else signal.SIGINT
+                    click.echo(f"{STOPPED[number]}; the same command takes it up again", err=True)
+                    raise SystemExit(128 + number) from None
+                if not isinstance(error, RunFailed | UserError | ProofUserError | FILE_ERRORS):
+                    raise
+                if ctx.params.get("traceback"):
+                    traceback.print_exc()
+                click.echo(printable(_said(error)), err=True)
+                raise SystemExit(1 if isinstance(error, RunFailed) else 2) from None
+
+
+@contextmanager
+def _stoppable() -> Iterator[list[signal.Signals]]:
+    """Give the signals that asked to stop; each raises KeyboardInterrupt in the main thread."""
+    stopped: list[signal.Signals] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.append(signal.Signals(number))
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = {number: signal.signal(number, stop) for number in STOPPED}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _said(error: BaseException) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.errors import UserError, did_you_mean
+
 
 @contextlib.contextmanager
 def workers_log(path: str) -> Iterator[None]:
@@ -64,8 +66,22 @@ def engine_of(runner: str, workers: int, options: Sequence[str]) -> Iterator[tup
 
             yield DaskRunner(), PipelineOptions([*address, *options])
     else:
-        names = {"flink": "FlinkRunner", "spark": "SparkRunner", "dataflow": "DataflowRunner"}
-        yield names.get(runner, runner), PipelineOptions(list(options))
+        yield _beam_runner(runner), PipelineOptions(list(options))
+
+
+def _beam_runner(name: str) -> Any:
+    """Return one of Beam's runners, or one of a class that is named in full."""
+    from apache_beam.runners.runner import create_runner
+
+    known = {"flink": "FlinkRunner", "spark": "SparkRunner", "dataflow": "DataflowRunner"}
+    try:
+        return create_runner(known.get(name, name))
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UserError(
+            f"runner {name!r}: {str(error).partition('.')[0]}; allowed: local, dask, "
+            f"{', '.join(known)}, or the full name of a Beam runner class"
+            f"{did_you_mean(name, ['local', 'dask', *known])}"
+        ) from None
 
 
 @contextlib.contextmanager

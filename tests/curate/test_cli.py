@@ -1,7 +1,9 @@
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -213,6 +215,38 @@ def test_run_shows_tracebacks_on_request(here, calls):
 def test_run_lets_unexpected_errors_through(here, calls, error):
     calls.stand_in("curate.run.run", run_recipe=error)
     assert call("run", "r.yaml").exception is error
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_signal_ends_a_command_whatever_a_runner_makes_of_it(
+    here, calls, monkeypatch, number, code, said
+):
+    def wrapping(*_, **__):
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        except KeyboardInterrupt as error:
+            raise RuntimeError("KeyboardInterrupt [while running 'segment 2: solve']") from error
+
+    monkeypatch.setattr(sys.modules["curate.run.run"], "run_recipe", wrapping)
+    before = signal.getsignal(number)
+    result = call("run", "r.yaml")
+    assert result.exit_code == code
+    assert result.stderr.splitlines()[-1] == f"{said}; the same command takes it up again"
+    assert "Traceback" not in result.stderr
+    assert signal.getsignal(number) == before
+
+
+def test_runner_that_is_none_is_named(here):
+    Path("data.jsonl").write_text('{"text": "a"}\n')
+    for name in ("NoSuchRunner", "no.such.Runner"):
+        result = call("run", "r.yaml", "--runner", name)
+        assert result.exit_code == 2
+        assert f"runner '{name}': " in result.stderr
+        assert "allowed: local, dask, flink" in result.stderr
 
 
 def test_unexpected_error_shows_its_traceback(here):
