@@ -1,1 +1,1 @@
-"""engine."""
+"""The one graph and what runs in it. Only `graph` and `runners` import Beam."""

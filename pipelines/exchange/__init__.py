@@ -1,1 +1,1 @@
-"""exchange."""
+"""How shards and partitions talk: mail by address, and files where rows wait."""

@@ -1,1 +1,1 @@
-"""ledger."""
+"""The fate of every row: records, the books that keep them, and the balance of all."""

@@ -1,1 +1,1 @@
-"""result."""
+"""What a proof found, as it is written to `result.json`."""

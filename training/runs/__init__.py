@@ -1,1 +1,1 @@
-"""runs."""
+"""Runs, and the processes that make them."""

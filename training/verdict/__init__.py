@@ -1,1 +1,1 @@
-"""verdict."""
+"""From scores to a verdict: comparison, guards, curves, worth of steps, the sentence."""

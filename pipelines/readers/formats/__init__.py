@@ -1,1 +1,1 @@
-"""formats."""
+"""One reader per format."""
