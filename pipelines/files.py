@@ -3,7 +3,7 @@
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -234,7 +234,7 @@ def _look_local(pattern: str, suffixes: tuple[str, ...]) -> tuple[str, Entries]:
     if path.exists():
         stat = path.stat()
         return str(path.parent), {str(path): (stat.st_size, str(stat.st_mtime_ns))}
-    root, rest = _static(str(path))
+    root, rest = _static(str(path), lambda part: Path(part).exists())
     if not rest or not Path(root).is_dir():
         return root, {}
     matches = Path(root).glob(rest)
@@ -246,15 +246,23 @@ def _look_local(pattern: str, suffixes: tuple[str, ...]) -> tuple[str, Entries]:
     }
 
 
-def _walk(folder: str) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith((".", "_")):
-                continue
-            if entry.is_dir():
-                yield from _walk(entry.path)
-            else:
-                yield entry
+def _walk(folder: str, seen: set[tuple[int, int]] | None = None) -> Iterator[os.DirEntry[str]]:
+    """Yield the files below a folder; a folder that links lead to again is entered once."""
+    seen = set() if seen is None else seen
+    here = Path(folder).stat()
+    if (here.st_dev, here.st_ino) in seen:
+        return
+    seen.add((here.st_dev, here.st_ino))
+    with os.scandir(folder) as found:
+        # Folders come before links to them, so that a file goes by the name that lies deeper.
+        entries = sorted(found, key=lambda entry: (entry.is_symlink(), entry.name))
+    for entry in entries:
+        if entry.name.startswith((".", "_")):
+            continue
+        if entry.is_dir():
+            yield from _walk(entry.path, seen)
+        elif entry.is_file():  # not a link to nowhere, a socket or a pipe
+            yield entry
 
 
 def _look_remote(pattern: str, suffixes: tuple[str, ...]) -> tuple[str, Entries]:
@@ -281,11 +289,14 @@ def _stamp(info: dict[str, Any]) -> str:
     return next((str(info[name]) for name in _STAMPS if info.get(name)), "")
 
 
-def _static(pattern: str) -> tuple[str, str]:
-    """Split a pattern into the folder before its first wildcard and the rest ("" if none)."""
+def _static(pattern: str, exists: Callable[[str], bool] = lambda _: False) -> tuple[str, str]:
+    """Split a pattern into the folder before its first wildcard and the rest ("" if none).
+
+    What exists under its name as it stands is no wildcard: a folder may be called `da[t]a`.
+    """
     parts = pattern.split("/")
     for i, part in enumerate(parts):
-        if any(sign in part for sign in _WILD):
+        if any(sign in part for sign in _WILD) and not exists("/".join(parts[: i + 1])):
             return "/".join(parts[:i]) or "/", "/".join(parts[i:])
     return pattern, ""
 

@@ -1,3 +1,4 @@
+import os
 import uuid
 from typing import ClassVar
 
@@ -160,6 +161,27 @@ def test_files_list_of_paths_is_named_from_the_folder_above_all(root):
 def test_files_path_with_wildcard_signs_may_be_a_name(tmp_path):
     (tmp_path / "a[1].txt").write_text("x")
     assert names(files.list_files(str(tmp_path / "a[1].txt"))) == ["a[1].txt"]
+
+
+def test_files_links_that_lead_in_circles_or_nowhere_harm_no_listing(tmp_path):
+    (tmp_path / "in/deep").mkdir(parents=True)
+    for name in ("in/a.txt", "in/deep/b.txt"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "in/circle").symlink_to(tmp_path / "in")
+    (tmp_path / "in/again").symlink_to(tmp_path / "in/deep")
+    (tmp_path / "in/nowhere.txt").symlink_to(tmp_path / "gone")
+    os.mkfifo(tmp_path / "in/pipe.txt")
+    names = [file.name for file in files.list_files(str(tmp_path / "in"))]
+    assert names == ["a.txt", "deep/b.txt"]
+    assert [file.name for file in files.list_files(str(tmp_path / "in/*"))] == ["a.txt"]
+
+
+def test_files_folder_with_wildcard_signs_is_meant_where_it_exists(tmp_path):
+    for folder in ("da[t]a", "data"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{folder}.txt").write_text("x")
+    assert [f.name for f in files.list_files(f"{tmp_path}/da[t]a/*.txt")] == ["da[t]a.txt"]
+    assert [f.name for f in files.list_files(f"{tmp_path}/dat[a]/*.txt")] == ["data/data.txt"]
 
 
 def test_files_relative_and_file_urls_are_local(tmp_path, monkeypatch):
