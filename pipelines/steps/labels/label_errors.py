@@ -23,6 +23,8 @@ from pipelines.steps.vectors.vector_columns import VectorCorpus, drawn_first, ve
 Judged = tuple[Keys, Int64, Floats]
 """Keys, class numbers and out-of-fold probabilities of some rows."""
 
+UNSEEN = -2
+"""Stands for the label of a row whose class the model of its fold was not shown."""
 MUCH = 0.25
 """The report warns if a larger share of the labels is taken for wrong: hard rows may be among them.
 """
@@ -35,7 +37,8 @@ class DropLabelErrors(VectorCorpus):
     dropped where another class reaches the mean confidence of that class's own rows and the label
     is not the likeliest class. The model is fitted to at most `fit_rows` rows. One float32 vector
     per row of that sample is shuffled, and three numbers per class and shard. Where labels are
-    clean it drops hard rows: prove that it helped. Reason: `label_error`, with the probability of
+    clean it drops hard rows: prove that it helped. Rows of a class that the model of their fold was
+    not shown are not judged; the run says how many. Reason: `label_error`, with the probability of
     the label, the threshold of the class that the row looks like, and that class.
     """
 
@@ -146,7 +149,7 @@ class DropLabelErrors(VectorCorpus):
         """Decide on the rows of one shard."""
         path, bounds = told["path"][0].as_py(), told["threshold"].to_numpy()
         classes = site.load(path)["classes"]
-        judged = dropped = 0
+        judged = dropped = unseen = 0
         for keys, labels, probabilities in self._found(site, number, path):
             issue, suggested = label_issues(probabilities, labels, bounds)
             own = probabilities[np.arange(len(labels)), labels]
@@ -162,14 +165,20 @@ class DropLabelErrors(VectorCorpus):
             )
             yield from send_home(verdicts, np.full(len(at), number))
             judged, dropped = judged + int((labels >= 0).sum()), dropped + len(at)
-        yield measure(site.chance.step, judged=judged, dropped=dropped)
+            unseen += int((labels == UNSEEN).sum())
+        figures = {"judged": judged, "dropped": dropped}
+        yield measure(site.chance.step, **figures, **({"unseen": unseen} if unseen else {}))
 
     def in_words(self, measured: Mapping[str, float]) -> str:
         """Return how many of the labels are taken for wrong."""
         judged, dropped = measured["judged"], measured["dropped"]
         share = dropped / max(judged, 1)
         said = f"takes {dropped:,.0f} of {judged:,.0f} labels for wrong ({share:.1%})"
-        return said if share <= MUCH else f"{said}: many, so prove that dropping them helps"
+        if share > MUCH:
+            said += ": many, so prove that dropping them helps"
+        if unseen := measured.get("unseen"):
+            said += f"; {unseen:,.0f} rows of classes too small for every fold are not judged"
+        return said
 
     def _found(self, site: Site, number: int, path: str) -> Iterator[Judged]:
         """Yield what the models say of the usable rows of one shard, batch by batch."""
@@ -178,7 +187,11 @@ class DropLabelErrors(VectorCorpus):
         for batch in site.rows(number):
             rows, vectors = self.usable(batch, models.coef.shape[2])
             labels = class_numbers(self._labels(rows), stored["classes"].tolist())
-            yield rows.keys, labels, predict(models, vectors, self._folds(rows, site.chance))
+            folds = self._folds(rows, site.chance)
+            # A model that was shown no row of a class cannot say that a row is not of it.
+            strange = np.isneginf(models.intercept[folds, labels]) & (labels >= 0)
+            labels[strange] = UNSEEN
+            yield rows.keys, labels, predict(models, vectors, folds)
 
     def _labels(self, rows: Rows) -> pa.Array:
         return rows.strings(rows.columns.label, "label")

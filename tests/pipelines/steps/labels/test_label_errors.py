@@ -186,3 +186,21 @@ def test_label_errors_warn_where_many_labels_are_taken_for_wrong() -> None:
     few, many = ({"judged": 1000.0, "dropped": n} for n in (250.0, 251.0))
     assert STEP.in_words(few) == "takes 250 of 1,000 labels for wrong (25.0%)"
     assert STEP.in_words(many).endswith("(25.1%): many, so prove that dropping them helps")
+
+
+def test_class_that_a_model_was_not_shown_is_not_judged(tmp_path):
+    rng = np.random.default_rng(0)
+    true = np.repeat(np.arange(100), 3)
+    vectors = np.eye(100)[true] + 0.01 * rng.normal(size=(300, 100))
+    labels = [f"class {n:03}" for n in true]
+    rows = make_rows(v=column(vectors), label=labels)
+    folds = STEP._folds(rows, Chance(0, 1)).reshape(100, 3)
+    alone = (folds == folds[:, :1]).all(axis=1)
+    assert alone.any()  # all rows of some classes lie in one fold
+    assert decide(STEP, rows, tmp_path) == {}
+
+
+def test_rows_that_are_not_judged_are_told():
+    said = STEP.in_words({"judged": 297.0, "dropped": 2.0, "unseen": 3.0})
+    assert said.endswith("; 3 rows of classes too small for every fold are not judged")
+    assert "judged" not in STEP.in_words({"judged": 300.0, "dropped": 2.0})
