@@ -18,6 +18,9 @@ from pipelines.readers.source import Source, check_reserved, check_types
 from pipelines.rows import keys
 from pipelines.rows.schema import column_of
 
+DEEPEST = 60
+"""Lists and objects within each other that a record may have; Arrow files take little more."""
+
 
 class Jsonl(Source):
     """JSON lines, plain or compressed (.gz, .zst, .bz2, .xz): one JSON object a line.
@@ -136,10 +139,23 @@ def parse_lines(lines: list[bytes]) -> tuple[list[int], list[dict[str, Any]], di
                 errors[len(records)] = _broken_json(lines[i], error)
                 records.append({})
     for i, record in enumerate(records):
+        line = lines[index[i]]
         if type(record) is not dict:
-            errors[i] = f"{_kind(record)}, not an object: {lines[index[i]][:60]!r}"
+            errors[i] = f"{_kind(record)}, not an object: {line[:60]!r}"
+            records[i] = {}
+        elif line.count(b"[") + line.count(b"{") > DEEPEST and (depth := _depth(record)) > DEEPEST:
+            errors[i] = f"nested {depth} levels deep; at most {DEEPEST} can be stored"
             records[i] = {}
     return index, records, errors
+
+
+def _depth(value: Any) -> int:
+    """Return how many lists and objects lie within each other."""
+    depth, level = 0, [value]
+    while level := [one for one in level if type(one) in (list, dict)]:
+        depth += 1
+        level = [inner for one in level for inner in (one.values() if type(one) is dict else one)]
+    return depth
 
 
 def _broken_json(line: bytes, error: orjson.JSONDecodeError) -> str:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.readers import Jsonl
+from pipelines.readers.formats.jsonl import DEEPEST
 from pipelines.readers.read_plan import make_plan, read_task
 from pipelines.readers.reader import REST_LOST
 from pipelines.rows.keys import file_of, position_of
@@ -223,3 +224,20 @@ def test_jsonl_bad_records_have_no_say_in_types(tmp_path, read_all):
 def test_jsonl_cannot_bring_images(tmp_path, read_all):
     with pytest.raises(ValueError, match=r"'image' is string, but image must be bytes"):
         read_all(write(tmp_path / "a.jsonl", [b'{"image": "a.png"}']), required=("image",))
+
+
+@pytest.mark.parametrize("levels", [DEEPEST, 70, 150, 5000])
+def test_jsonl_record_that_is_nested_too_deep_harms_only_itself(tmp_path, read_all, levels):
+    deep = '{"text": "deep", "x": ' + "[" * (levels - 1) + "1" + "]" * (levels - 1) + "}"
+    flat = '{"text": "' + "[{" * 200 + '"}'
+    (tmp_path / "a.jsonl").write_text(f"{flat}\n{deep}\n{flat}\n")
+    table, bad = read_all(Jsonl(path=str(tmp_path)))
+    if levels == DEEPEST:
+        assert (len(table), bad) == (3, [])
+        return
+    assert table["text"].to_pylist() == ["[{" * 200] * 2
+    (one,) = bad
+    assert one.where == f"line 2, byte {len(flat) + 1}"
+    assert one.error.startswith(
+        f"nested {levels} levels deep; at most {DEEPEST}" if levels < 1000 else "broken JSON"
+    )
