@@ -81,7 +81,7 @@ def test_examples_run_together(package):
     rows = [json.loads(line) for line in shard.read_text().splitlines()]
     assert {row["sender"] for row in rows} == {"ann", "bob"}
     assert not any("555" in row["text"] for row in rows)
-    assert "path: train/*.jsonl" in (out / "README.md").read_text()
+    assert 'path: "train/*.jsonl"' in (out / "README.md").read_text()
     assert not (out / "dataset_dict.json").exists()
 
 
