@@ -193,7 +193,8 @@ def test_report_and_fragment_stand_alone(proven, result):
     fragment = training.report_fragment(proven / "result.json")
     for html in (page, fragment):
         assert "<script" not in html
-        assert "http:" not in html and "https:" not in html
+        assert "http:" not in html
+        assert "https:" not in html
         assert "better" in html
         assert html.count("<svg") >= 1
     assert fragment.lstrip().startswith("<section")

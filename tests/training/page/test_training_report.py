@@ -51,7 +51,8 @@ def test_page_is_whole_and_stands_alone(page, name):
     parser.feed(html)
     assert not parser.open
     assert "<script" not in html
-    assert "http:" not in html and "https:" not in html
+    assert "http:" not in html
+    assert "https:" not in html
     assert "nan" not in re.sub(r"<style>.*?</style>", "", html, flags=re.S).split()
     assert "None" not in html
 
