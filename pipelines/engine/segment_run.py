@@ -28,6 +28,7 @@ from pipelines.output.layout import weigh_rows
 from pipelines.readers.reader import Chunk
 from pipelines.rows import ID, KEY, SPLIT, Columns, Rows, merged_columns
 from pipelines.rows.chance import Chance
+from pipelines.rows.facts import without_facts
 from pipelines.rows.hf_features import plain
 from pipelines.rows.profile import Profile
 from pipelines.steps.corpus import Corpus
@@ -45,7 +46,8 @@ class SegmentRun:
     columns: Columns = field(default_factory=Columns)
     before: Profile = field(default_factory=Profile)
     after: Profile = field(default_factory=Profile)
-    schemas: list[pa.Schema] = field(default_factory=list)
+    schemas: dict[str, pa.Schema] = field(default_factory=dict)
+    """Schemas of all chunks read, with their facts, by how `write_schema` writes them."""
     changed: set[str] = field(default_factory=set)
     signed: list[pa.Table] = field(default_factory=list)
     sizes: list[pa.Table] = field(default_factory=list)
@@ -86,9 +88,8 @@ class SegmentRun:
                     self.books.quarantine(tally, unreadable(chunk.bad, self.books.places))
                 table = plain(chunk.table.combine_chunks())
                 _check_split(table.column_names)
-                seen = self.schemas[-1] if self.schemas else None
-                if seen is None or not table.schema.equals(seen, check_metadata=True):
-                    self.schemas.append(table.schema)
+                self.schemas.setdefault(write_schema(table.schema), table.schema)
+                table = without_facts(table)
                 # A batch without a column that has a role is not a shard without it.
                 mine = columns([name for name in table.column_names if name not in (KEY, ID)])
                 self.columns = merged_columns([self.columns, mine])
@@ -232,8 +233,8 @@ class SegmentRun:
             self.sign(rows, *self.segment.corpus)
 
     def _save(self, state: State, previous: State | None) -> None:
-        state.schemas = [write_schema(schema) for schema in self.schemas]
-        seen = {name for schema in self.schemas for name in schema.names}
+        state.schemas = list(self.schemas)
+        seen = {name for schema in self.schemas.values() for name in schema.names}
         state.missing = [] if previous else [n for n in self.segment.named if n not in seen]
         state.changed = sorted(self.changed)
         state.tallies = list(self.books.tallies.values())

@@ -27,11 +27,12 @@ from pipelines.output.formats import FORMATS
 from pipelines.output.layout import KEY_ROWS, LEDGER_ROWS, OutputSchema, plan_schema, weigh_rows
 from pipelines.output.orders import DataOrder, KeysOrder, LedgerOrder, Order, ShardPart
 from pipelines.output.summary import OutputSummary, write_summary, write_written
+from pipelines.output.widened import widened_columns
 from pipelines.output.writer import Finished, write_file
 from pipelines.output.written import WrittenFile
 from pipelines.rows import ID, KEY, Columns, MissingColumn, Rows, merged_columns
+from pipelines.rows.merging import merge_schemas
 from pipelines.rows.profile import Profile, ProfileCounts
-from pipelines.rows.schema import merge_schemas
 
 END = "end"
 """Address where the names of all files written meet."""
@@ -188,7 +189,7 @@ def plan_output(
         tallies=_tallies(shards, mail),
         before=before.counts(),
         after=after.counts(),
-        notes=_notes(mail),
+        notes=(*_notes(mail), *widened_columns(merge_schemas(_schemas(shards, "read")))),
     )
     write_summary(finished.work, summary)
     orders: list[Order] = [*_data_orders(shards, shard_bytes, summary, form)]

@@ -17,9 +17,12 @@ import pyarrow.compute as pc
 from pipelines.errors import UserError
 from pipelines.maths.arrays import Keys
 from pipelines.rows import DEFAULT_SPLIT, ID, KEY, SPLIT, Columns, Rows
+from pipelines.rows.facts import metadata_with
 from pipelines.rows.hf_features import IMAGE_TYPE, class_names, features_of, with_features
+from pipelines.rows.merging import is_bytes, is_image, is_text, merge_schemas
 from pipelines.rows.profile import may_be_class
-from pipelines.rows.schema import conform, convert, is_image, is_text, merge_schemas
+from pipelines.rows.schema import conform
+from pipelines.rows.texts import texts_of
 
 LEDGER_ROWS = 1_000_000
 """Records per ledger file."""
@@ -87,14 +90,14 @@ class OutputSchema:
     classes: tuple[str, ...] | None = None
     """Class names of a text label that is stored as numbers, None where it is stored as is."""
     clashing: frozenset[str] = frozenset()
-    """Columns that are text because their values have no other type in common."""
+    """Columns that are text or bytes because their values have no other type in common."""
 
     def conform(self, table: pa.Table) -> pa.Table:
         """Return rows with exactly the columns of the schema."""
         names, label, image = table.column_names, self.columns.label, self.columns.image
         if self.classes is not None and label in names:
             classes = pa.array(self.classes, pa.string())
-            numbers = pc.index_in(convert(table[label], pa.string()), classes).cast(pa.int64())
+            numbers = pc.index_in(texts_of(table[label]), classes).cast(pa.int64())
             table = table.set_column(names.index(label), label, numbers)
         if image in names and table[image].type != IMAGE_TYPE:
             images = [_image(chunk) for chunk in table[image].chunks]
@@ -104,13 +107,14 @@ class OutputSchema:
 
     def clashes(self, table: pa.Table) -> bool:
         """Tell whether some columns of a table are still to become text."""
-        return any(not is_text(table.schema.field(name).type) for name in self._mixed(table))
+        return any(not _has_length(table.schema.field(name).type) for name in self._mixed(table))
 
     def as_weighed(self, table: pa.Table) -> pa.Table:
         """Return a table in which they are text, as if all rows had been read at once."""
         for name in self._mixed(table):
             at = table.column_names.index(name)
-            table = table.set_column(at, name, convert(table[name], pa.string()))
+            if not _has_length(table.schema.field(at).type):
+                table = table.set_column(at, name, texts_of(table[name]))
         return table
 
     def _mixed(self, table: pa.Table) -> list[str]:
@@ -153,7 +157,7 @@ def plan_schema(
     clashing = {
         name
         for name, kind in kinds.items()
-        if is_text(kind) and any(_clashes(schema, name) for schema in read)
+        if _has_length(kind) and any(_clashes(schema, name) for schema in read)
     }
     kinds[ID] = pa.string()
     order = [name for name in given.names if name not in (KEY, ID)] + [ID] + made.names
@@ -161,7 +165,7 @@ def plan_schema(
     if not all(_counted(schema, columns.label) for schema in read):
         labels = ()
     fields = [(n, _filled(kinds[n])) for n in dict.fromkeys(order) if n in kinds and n != SPLIT]
-    schema = pa.schema(fields, metadata=given.metadata)
+    schema = pa.schema(fields, metadata=metadata_with(given.metadata, {}))
     return _with_roles(schema, columns, sorted(labels), frozenset(clashing))
 
 
@@ -204,7 +208,12 @@ def _check_class_names(schemas: Iterable[pa.Schema], label: str | None) -> None:
 
 def _clashes(schema: pa.Schema, name: str) -> bool:
     kind = schema.field(name).type if name in schema.names else pa.null()
-    return not (is_text(kind) or pa.types.is_null(kind))
+    return not _has_length(kind)
+
+
+def _has_length(kind: pa.DataType) -> bool:
+    """Tell whether values of a type weigh as many bytes as they have."""
+    return is_text(kind) or is_bytes(kind)
 
 
 def _counted(schema: pa.Schema, label: str | None) -> bool:

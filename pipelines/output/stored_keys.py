@@ -16,7 +16,7 @@ from pipelines.steps.step import Step
 MANIFEST = "_curate/manifest.json"
 
 
-KEYS_FORMAT = 1
+KEYS_FORMAT = 2
 """Raised when tokens, shingles or hashes change, so that older keys would match nothing."""
 
 

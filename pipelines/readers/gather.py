@@ -6,7 +6,9 @@ import pyarrow as pa
 
 from pipelines.readers.reader import Chunk, ChunkSize
 from pipelines.rows import KEY
-from pipelines.rows.schema import conform, merge_schemas
+from pipelines.rows.hf_features import plain
+from pipelines.rows.merging import merge_schemas
+from pipelines.rows.schema import conform
 
 
 def gather(chunks: Iterable[Chunk], size: ChunkSize) -> Iterator[Chunk]:
@@ -37,7 +39,7 @@ def _joined(chunks: list[Chunk]) -> Chunk:
     bad = [record for chunk in chunks for record in chunk.bad]
     if len(chunks) == 1:
         return chunks[0]
-    tables = [chunk.table for chunk in chunks]
+    tables = [plain(chunk.table) for chunk in chunks]
     schema = merge_schemas(table.schema for table in tables)
     joined = pa.concat_tables([conform(table, schema) for table in tables])
     return Chunk(joined.combine_chunks(), bad)

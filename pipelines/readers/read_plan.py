@@ -19,7 +19,9 @@ from pipelines.readers.gather import first, gather
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.source import Source
 from pipelines.rows import KEY, keys
-from pipelines.rows.schema import conform, merge_schemas
+from pipelines.rows.facts import without_facts
+from pipelines.rows.merging import merge_schemas
+from pipelines.rows.schema import conform
 
 TASK_BYTES = 64 << 20
 _MOST_PIECES = 8192
@@ -204,7 +206,8 @@ def fetch(read: Source, plan: ReadPlan, wanted: Iterable[int]) -> pa.Table:
     if not tables:
         return pa.table({KEY: pa.array([], pa.int64())})
     schema = merge_schemas(table.schema for table in tables)
-    return pa.concat_tables([conform(table, schema) for table in tables]).combine_chunks()
+    joined = pa.concat_tables([conform(table, schema) for table in tables])
+    return without_facts(joined.combine_chunks())
 
 
 def _pieces_at(read: Source, plan: ReadPlan, number: int, positions: list[int]) -> Iterator[Piece]:

@@ -12,7 +12,8 @@ import pyarrow.types as pt
 from pipelines.maths.arrays import Int64, Keys
 from pipelines.readers.reader import REST_LOST, Bad, Chunk, ChunkSize, Piece
 from pipelines.rows import ID, KEY, Columns, keys
-from pipelines.rows.schema import convert
+from pipelines.rows.facts import Facts, with_facts
+from pipelines.rows.texts import texts_of
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,23 @@ def bad_records(
     return [Bad(int(at[i]), piece.name, where(i), errors[i]) for i in sorted(errors)]
 
 
-def with_keys(table: pa.Table, at: Keys, places: pa.Array, id_column: str | None) -> pa.Table:
-    """Return the table with `_key` and `_id` set; a row without an id is called by its place."""
+def with_keys(
+    table: pa.Table,
+    at: Keys,
+    places: pa.Array,
+    id_column: str | None,
+    facts: Facts | None = None,
+) -> pa.Table:
+    """Return the table with `_key` and `_id` set; a row without an id is called by its place.
+
+    The schema carries the facts of the values, and those of `facts`: see `pipelines.rows.facts`.
+    """
+    table = with_facts(table, facts)
     names: list[str] = table.column_names
     ids: pa.Array | pa.ChunkedArray = places
     for name in ("id", ID) if id_column == ID else (id_column,):
         if name in names:
-            ids = pc.coalesce(convert(table[name], pa.string()).cast(pa.string()), ids)
+            ids = pc.coalesce(texts_of(table[name]), ids)
     if ID in names:
         table = table.drop_columns([ID])
     return table.append_column(KEY, pa.array(at)).append_column(ID, ids)

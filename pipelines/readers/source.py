@@ -13,7 +13,7 @@ from pipelines.errors import UserError
 from pipelines.options import Options
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.rows import ID, KEY, PARENT, SPLIT, Columns
-from pipelines.rows.schema import is_image, is_text
+from pipelines.rows.merging import is_image, is_text
 
 
 class Source(Options):

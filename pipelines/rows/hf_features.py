@@ -11,7 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.rows.schema import as_texts, convert
+from pipelines.rows.facts import FACTS
+from pipelines.rows.schema import convert
+from pipelines.rows.texts import as_texts
 
 Feature = dict[str, Any]
 
@@ -64,9 +66,9 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def plain(table: pa.Table) -> pa.Table:
-    """Return a table whose columns have their plain types; of its metadata, only features stay."""
-    features = (table.schema.metadata or {}).get(b"huggingface")
-    table = table.replace_schema_metadata(features and {"huggingface": features})
+    """Return a table whose columns have their plain types; of its metadata, features and facts."""
+    kept = {k: v for k, v in (table.schema.metadata or {}).items() if k in (b"huggingface", FACTS)}
+    table = table.replace_schema_metadata(kept or None)
     for at, field in enumerate(table.schema):
         kind = plain_type(field.type)
         if kind != field.type:

@@ -8,8 +8,9 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from pipelines.options import Record
+from pipelines.rows.merging import is_image, is_text
 from pipelines.rows.rows import Rows
-from pipelines.rows.schema import convert, is_image, is_text
+from pipelines.rows.texts import texts_of
 
 STEPS_PER_OCTAVE = 2
 MOST_LABELS = 10_000
@@ -54,7 +55,7 @@ class Profile:
 
     def _count(self, labels: pa.ChunkedArray) -> None:
         found = labels.drop_null().value_counts()
-        names = convert(pa.chunked_array([found.field("values")]), pa.string()).to_pylist()
+        names = texts_of(found.field("values")).to_pylist()
         counts: Counter[str] = Counter()
         for name, count in zip(names, found.field("counts").to_pylist(), strict=True):
             counts[name] += count

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pipelines.errors import UserError
 from pipelines.maths.arrays import Floats, Keys, Mask
 from pipelines.rows.keys import of_earlier_run
+from pipelines.rows.texts import texts_of
 
 View = TypeVar("View")
 
@@ -101,7 +102,7 @@ class Rows:
         return self.column(self.columns.text, "text").cast(pa.string())
 
     def strings(self, name: str | None, role: str = "column") -> pa.Array:
-        """Return one column as strings, whatever single values it holds.
+        """Return one column as strings, whatever single values it holds; equal values alike.
 
         Raises:
             MissingColumn: no such column, or it holds lists or structs.
@@ -109,7 +110,7 @@ class Rows:
         values = self.column(name, role)
         if pa.types.is_nested(values.type):
             raise MissingColumn(f"{role} {name!r} holds {values.type}; it takes single values")
-        return values.cast(pa.string())
+        return texts_of(values)
 
     @property
     def image_bytes(self) -> pa.Array:

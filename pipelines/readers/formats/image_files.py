@@ -98,7 +98,7 @@ class Images(Source):
                     f"the metadata of {names[0]} has a column {name!r}, which holds the image: "
                     "rename one of them (`read: {image: ...}`)"
                 )
-            columns[name] = column_of([row.get(name) for row in found])
+            columns[name], _ = column_of([row.get(name) for row in found])
         check_reserved(list(columns), self.id, f"the metadata of {names[0]}")
         return pa.table(columns)
 

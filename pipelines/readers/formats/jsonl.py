@@ -1,6 +1,8 @@
 """JSON lines: one record per line."""
 
 import difflib
+import json
+import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, ClassVar, Literal
@@ -8,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.files import File
 from pipelines.readers import compression
@@ -16,8 +19,12 @@ from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import bad_records, place_ids, with_keys
 from pipelines.readers.source import Source, check_reserved, check_types
 from pipelines.rows import keys
+from pipelines.rows.facts import MIXED, UNTYPED, Facts
 from pipelines.rows.schema import column_of
 
+_ROUNDED = 1 << 63
+"""Integers of this size and above are read as doubles by orjson."""
+_LONG = re.compile(rb"[0-9]{19}")
 DEEPEST = 60
 """Lists and objects within each other that a record may have; Arrow files take little more."""
 
@@ -73,19 +80,26 @@ class Jsonl(Source):
         if errors:  # before any column is made: a bad record has no say in its type
             good = [i for i in range(len(records)) if i not in errors]
             offsets, records = offsets[good], [records[i] for i in good]
-        table = self._table(records, piece, required)
+        table, facts = self._table(records, piece, required)
+        if any(_may_be_rounded(table[name], name in facts) for name in table.column_names):
+            mine = [lines[i] for i in index]
+            mine = mine if not errors else [mine[i] for i in good]
+            records = [_exactly(*one) for one in zip(mine, records, strict=True)]
+            table, facts = self._table(records, piece, required)
         at, places = keys.pack(piece.file, offsets), place_ids(piece.name, offsets)
-        return Chunk(with_keys(table, at, places, self.present(table.column_names).id), bad)
+        return Chunk(with_keys(table, at, places, self.present(table.column_names).id, facts), bad)
 
     def _table(
         self, records: list[dict[str, Any]], piece: Piece, required: Sequence[str]
-    ) -> pa.Table:
+    ) -> tuple[pa.Table, Facts]:
         names = list(dict.fromkeys(chain.from_iterable(records)))
         check_reserved(names, self.id, piece.name)
-        arrays = [column_of([record.get(name) for record in records]) for name in names]
+        found = [column_of([record.get(name) for record in records]) for name in names]
+        arrays = [array for array, _ in found]
         table = pa.table(arrays, names=names) if names else _no_columns(len(records))
         check_types(table.schema, self.present(names), required, piece.name)
-        return table
+        mixed = [name for name, (_, is_mixed) in zip(names, found, strict=True) if is_mixed]
+        return table, {"": frozenset({UNTYPED}), **dict.fromkeys(mixed, frozenset({MIXED}))}
 
 
 def _note_unusable(
@@ -112,6 +126,28 @@ def _missing(role: str, name: str, have: list[str]) -> str:
     close = difflib.get_close_matches(name, have, n=1)
     meant = f"; did you mean `read: {{{role}: {close[0]}}}`?" if close else ""
     return f"no {role} {name!r}; the record has: {', '.join(have[:12]) or 'nothing'}{meant}"
+
+
+def _may_be_rounded(column: pa.ChunkedArray | pa.Array, mixed: bool = False) -> bool:
+    """Tell whether a column may hold an integer that orjson read as the nearest double.
+
+    In a `mixed` one, which is text, such a number would have an exponent.
+    """
+    kind = column.type
+    if pa.types.is_floating(kind):
+        largest = pc.max(pc.abs(column)).as_py()
+        return largest is not None and largest >= _ROUNDED
+    if pa.types.is_string(kind):
+        return mixed and bool(pc.any(pc.match_substring(column, "e+")).as_py())
+    if pa.types.is_struct(kind):
+        chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+        return any(_may_be_rounded(part) for chunk in chunks for part in chunk.flatten())
+    return pa.types.is_list(kind) and _may_be_rounded(pc.list_flatten(column))
+
+
+def _exactly(line: bytes, record: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a line with its long integers as they stand there."""
+    return dict(json.loads(line)) if _LONG.search(line) else record
 
 
 def _no_columns(rows: int) -> pa.Table:

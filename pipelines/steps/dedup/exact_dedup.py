@@ -13,6 +13,8 @@ from pipelines.exchange.mail import Mail, Message, Round
 from pipelines.maths.arrays import Int64, UInt64, utf8_bytes
 from pipelines.rows import HOME, ID, KEY, Rows, whole
 from pipelines.rows.chance import Chance
+from pipelines.rows.merging import is_bytes, is_text
+from pipelines.rows.texts import texts_of
 from pipelines.steps.corpus import Site, post_by_hash, send_home, verdict_table
 from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.dedup.clusters.keepers import ROW_ID, earlier_detail, keeper_order
@@ -27,8 +29,10 @@ _PUNCTUATION = r"[\pP$+<=>^`|~]+"
 class ExactDedup(Dedup):
     """Drop rows whose content equals that of a kept row.
 
-    Content is compared by its 128-bit xxh3 digest; two nulls are equal, as in SQL's `distinct`. One
-    shuffle of about 60 bytes per row. One of the equal rows is kept: see `prefer` and `keep`.
+    Content is compared by its 128-bit xxh3 digest; two nulls are equal, as in SQL's `distinct`.
+    Values are equal whatever type their file gives them: 1 and 1.0, a moment in seconds and in
+    nanoseconds, a number and a text of its digits. One shuffle of about 60 bytes per row. One of
+    the equal rows is kept: see `prefer` and `keep`.
     Reason: `duplicate`, with the id of the kept row.
     """
 
@@ -86,19 +90,18 @@ class ExactDedup(Dedup):
         return send_home(verdicts, table[HOME].to_numpy()[dropped])
 
     def _comparable(self, rows: Rows, name: str | None) -> pa.Array:
-        """Return a column with its strings folded, and equal content in the same type."""
+        """Return a column as text or bytes that are the same where its values are; texts folded."""
         if name is not None and name == rows.columns.image:
             return rows.image_bytes
         values = rows.column(name, "text or image")
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
-        kind = values.type
-        if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-            values = values.cast(pa.string())
-        if pa.types.is_string(values.type):
-            return fold(values, self.ignore)
-        binary = pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
-        return values.cast(pa.binary()) if binary else values
+        if is_bytes(values.type):
+            return values.cast(pa.binary())
+        if pa.types.is_date(values.type):  # a day equals the moment it begins
+            values = values.cast(pa.timestamp("ms" if pa.types.is_date64(values.type) else "s"))
+        texts = texts_of(values)
+        return fold(texts, self.ignore) if is_text(values.type) else texts
 
 
 def fold(texts: pa.Array, ignore: Iterable[Ignorable]) -> pa.Array:
@@ -124,14 +127,11 @@ def digests(columns: list[pa.Array]) -> tuple[UInt64, UInt64]:
 
 
 def _digest(column: pa.Array) -> UInt64:
-    """Return the digest of each value, big-endian, shape (n, 2); that of a null is 0."""
+    """Return the digest of each text or bytes, big-endian, shape (n, 2); that of a null is 0."""
     digest = xxhash.xxh3_128_digest
-    if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
-        flat, offsets = utf8_bytes(column)
-        data = memoryview(flat.data)
-        raw = b"".join([digest(data[i:j]) for i, j in pairwise(offsets.tolist())])
-    else:  # numbers, dates, lists: rarely compared, and of many types
-        raw = b"".join([digest(repr(value).encode()) for value in column.to_pylist()])
+    flat, offsets = utf8_bytes(column)
+    data = memoryview(flat.data)
+    raw = b"".join([digest(data[i:j]) for i, j in pairwise(offsets.tolist())])
     halves = np.frombuffer(raw, dtype=">u8").reshape(-1, 2).copy()
     if column.null_count:
         halves[column.is_null().to_numpy(zero_copy_only=False)] = 0

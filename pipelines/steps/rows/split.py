@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from pipelines.errors import UserError
 from pipelines.rows import SPLIT, Rows, whole
-from pipelines.rows.schema import convert
+from pipelines.rows.texts import texts_of
 from pipelines.steps.step import Chance, Map
 
 SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
@@ -74,4 +74,4 @@ class Split(Map):
         if self.group is None:
             return rows.ids
         groups = pa.chunked_array([rows.column(self.group, "group")])
-        return whole(pc.coalesce(convert(groups, pa.string()), rows.ids))
+        return whole(pc.coalesce(texts_of(groups), rows.ids))

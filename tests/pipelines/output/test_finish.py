@@ -112,7 +112,11 @@ def test_finish_writes_files_and_says_what_is_in_them(tmp_path: Path) -> None:
         ("train/data-00000-of-00001.arrow", 3),
     ]
     summary = read_summary(work)
-    assert summary.notes == (Note(op="near_dedup", note="capped", count=5),)
+    said = "column 'x' is int64 in some files and string in others; it is kept as string"
+    assert summary.notes == (
+        Note(op="near_dedup", note="capped", count=5),
+        Note(op="read", note=said, count=1),
+    )
     assert summary.before.rows == summary.after.rows == 3
     with pa.OSFile(f"{work}/out/train/data-00000-of-00001.arrow") as source:
         table = pa.ipc.open_stream(source).read_all()

@@ -6,7 +6,8 @@ import pytest
 from pipelines.readers import Source
 from pipelines.readers.read_plan import make_plan, read_task
 from pipelines.readers.reader import Bad, ChunkSize
-from pipelines.rows.schema import conform, merge_schemas
+from pipelines.rows.merging import merge_schemas
+from pipelines.rows.schema import conform
 
 ReadAll = Callable[..., tuple[pa.Table, list[Bad]]]
 

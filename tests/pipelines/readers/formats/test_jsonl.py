@@ -241,3 +241,25 @@ def test_jsonl_record_that_is_nested_too_deep_harms_only_itself(tmp_path, read_a
     assert one.error.startswith(
         f"nested {levels} levels deep; at most {DEEPEST}" if levels < 1000 else "broken JSON"
     )
+
+
+LONG = "123456789012345678901234567890"
+
+
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [
+        ([LONG, "7"], [LONG, "7"]),
+        ([LONG, "0.5", '"a"'], [LONG, "0.5", "a"]),
+        ([f"[{LONG}]", "[1.5]"], [f"[{LONG}]", "[1.5]"]),
+        ([f'{{"a":{LONG}}}', '{"a":2}'], [f'{{"a":{LONG}}}', '{"a":2}']),
+        (["1e30", "7"], [1e30, 7.0]),
+        (["9007199254740993", "0.5"], ["9007199254740993", "0.5"]),
+    ],
+)
+def test_jsonl_integers_of_any_length_keep_their_digits(values, read, tmp_path, read_all):
+    lines = [f'{{"text": "{i}", "n": {value}}}' for i, value in enumerate(values)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    table, bad = read_all(Jsonl(path=str(tmp_path / "a.jsonl")))
+    assert not bad
+    assert table["n"].to_pylist() == read
