@@ -76,6 +76,23 @@ class TooManyQuarantined(RunFailed):
         return "\n".join(lines)
 
 
+class InputDamaged(RunFailed):
+    """Files of the input were not read whole, and the recipe does not allow it."""
+
+    def __init__(self, said: str, place: str) -> None:
+        """Say what is missing.
+
+        Args:
+            said: which files, and about how many rows.
+            place: where the output was put aside, with its ledger.
+        """
+        super().__init__(
+            f"{said}\nMend the files and run again, or take what could be read with "
+            f"`read: {{damaged: allow}}`. The output was put aside, with its ledger: {place}"
+        )
+        self.place = place
+
+
 def shown(value: object, most: int = 60) -> str:
     """Return a value as its YAML reader would write it, cut to `most` characters."""
     if value is None:

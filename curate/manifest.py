@@ -108,7 +108,9 @@ class Manifest(Part):
     splits: dict[str, int]
     """Rows of each split."""
     damaged_files: tuple[str, ...] | None = Field(default=None, exclude_if=absent)
-    """Files that were not read to their end, and from where on; absent where all were."""
+    """Files that were not read to their end, or changed meanwhile; absent where none was."""
+    missing_rows: int | None = Field(default=None, exclude_if=absent)
+    """About how many rows are missing of those files."""
 
 
 def parse_manifest(raw: bytes, path: str) -> Manifest:

@@ -66,8 +66,8 @@ def causes(steps: Sequence[StepCounts], rows_in: int) -> list[Cause]:
 def damage(files: Sequence[str]) -> str:
     """Return that files could not be read to their end, the first few by name."""
     named = ", ".join(files[:NAMED]) + (", …" if len(files) > NAMED else "")
-    which = "one input file" if len(files) == 1 else f"{len(files):,} input files"
-    return f"{which} not read to the end, so an unknown number of rows is missing: {named}"
+    which = "one input file was" if len(files) == 1 else f"{len(files):,} input files were"
+    return f"{which} not read whole, so rows are missing: {named}"
 
 
 def percent(share: float) -> str:

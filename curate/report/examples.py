@@ -12,7 +12,6 @@ import xxhash
 
 from pipelines import files
 from pipelines.ledger.entries import DROPPED, LEDGER_SCHEMA, QUARANTINED, LedgerRecord
-from pipelines.readers.reader import REST_LOST
 from pipelines.rows import KEY, Columns
 from pipelines.rows.keys import MAX_COPIES
 from pipelines.steps.dedup.clusters.keepers import EARLIER
@@ -65,15 +64,6 @@ def quarantined(ledger: Iterable[pa.Table], most: int) -> list[LedgerRecord]:
         found += _records(gone.slice(0, most - len(found)))
         if len(found) >= most:
             break
-    return found
-
-
-def damaged(ledger: Iterable[pa.Table]) -> list[str]:
-    """Return the files of which an unknown number of rows could not be read, and from where on."""
-    found: list[str] = []
-    for part in ledger:
-        lost = part.filter(pc.fill_null(pc.match_substring(part["error"], REST_LOST), False))
-        found += [f"{r['file']}: {r['where']}" for r in lost.to_pylist()]
     return found
 
 

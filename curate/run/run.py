@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curate.errors import RunFailed, TooManyQuarantined
+from curate.errors import InputDamaged, RunFailed, TooManyQuarantined
 from curate.manifest import MANIFEST, Manifest
 from curate.recipe.recipe import Recipe, quarantine_budget, recipe_yaml
 from curate.report.accounting import causes, damage
 from curate.report.card import dataset_card
-from curate.report.examples import Ledger, damaged, examples, quarantined
+from curate.report.examples import Ledger, examples, quarantined
 from curate.report.report import render_report
 from curate.run.lock import owned
+from curate.run.losses import losses
 from curate.run.made_manifest import About, build_manifest, libraries
 from curate.run.output import (
     check_files,
@@ -33,10 +34,11 @@ from pipelines.engine import graph as engine
 from pipelines.engine.spool import PLAN_FILE, SPOOL_BYTES, task_of
 from pipelines.errors import UserError
 from pipelines.ledger.balance import Unbalanced
+from pipelines.ledger.entries import UNREADABLE
 from pipelines.output.formats import FORMATS
 from pipelines.output.stored_keys import key_files
 from pipelines.output.summary import read_summary, read_written
-from pipelines.readers.read_plan import TASK_BYTES, ReadPlan, fetch, make_plan
+from pipelines.readers.read_plan import TASK_BYTES, ReadPlan, changed_files, fetch, make_plan
 from pipelines.steps.corpus import earlier_list
 from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.step import Step
@@ -261,10 +263,13 @@ def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: About) -> Manifest
     manifest = build_manifest(recipe, source, plan, summary, written, about)
     if FORMATS[recipe.write.format].mapped:
         write_dataset_files(out, written, manifest.features)
-    lost = damaged(ledger_of(out, manifest)) if manifest.rows.quarantined else []
-    if lost:
-        declared = (damage(lost), *manifest.declared)
-        manifest = manifest.model_copy(update={"damaged_files": tuple(lost), "declared": declared})
+    lost = losses(ledger_of(out, manifest), recipe.read, plan) if _any_lost(manifest) else []
+    broken = (*map(str, lost), *changed_files(recipe.read, plan))
+    if broken:
+        declared = (damage(broken), *manifest.declared)
+        missing = sum(loss.rows for loss in lost)
+        more = {"damaged_files": broken, "missing_rows": missing, "declared": declared}
+        manifest = manifest.model_copy(update=more)
     shown = examples(
         ledger_of(out, manifest),
         lambda keys: fetch(recipe.read, plan, keys),
@@ -278,14 +283,21 @@ def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: About) -> Manifest
     return manifest
 
 
+def _any_lost(manifest: Manifest) -> bool:
+    return any(UNREADABLE in step.reasons for step in manifest.steps[:1])
+
+
 def _publish(recipe: Recipe, out: str, work: str, manifest: Manifest) -> RunResult:
     """Move the finished folder to its place, or beside it when the run must not be used."""
-    rows = manifest.rows
+    rows, broken = manifest.rows, manifest.damaged_files
+    refused = bool(broken) and recipe.read.damaged == "refuse"
     too_many = rows.quarantined > quarantine_budget(recipe, rows.entered)
-    place = f"{out}.rejected" if too_many or not manifest.shards else out
+    place = f"{out}.rejected" if too_many or refused or not manifest.shards else out
     place_output(f"{work}/out", place)
     check_files(place, manifest)
     files.remove_tree(work)
+    if refused:
+        raise InputDamaged(damage(broken or ()), place)
     if too_many:
         first = quarantined(ledger_of(place, manifest), CULPRITS)
         culprits = [f"{r.file}: {r.where}: {r.error}" for r in first]

@@ -71,6 +71,8 @@ def blocks(piece: Piece, size: ChunkSize) -> Iterator[Block]:
     failed: OSError | None = None
     while offset < stop:
         part, failed = _next(parts)
+        if part is None and failed is None and kind is None and offset + held < stop:
+            failed = OSError(f"the file ends here; it had {stop:,} bytes when it was listed")
         if failed is not None and piece.start and isinstance(failed, _MISSING):
             return  # the piece at the start of the file says so
         if skip and part is not None:

@@ -132,6 +132,24 @@ def make_plan(
     return ReadPlan(tuple(_tasks(read, listed, target_bytes)), tuple(listed), None, fingerprint)
 
 
+def changed_files(read: Source, plan: ReadPlan) -> list[str]:
+    """Say of each file of a plan that is no longer as it was listed how it changed."""
+    try:
+        now = {file.path: file for file in read.list_files()}
+    except files.NoInput:
+        now = {}
+    found = []
+    for file in plan.files:
+        other = now.get(file.path)
+        if other is None:
+            found.append(f"{file.name}: is gone")
+        elif other.size != file.size:
+            found.append(f"{file.name}: had {file.size:,} bytes, has {other.size:,}")
+        elif other.stamp != file.stamp:
+            found.append(f"{file.name}: was written again")
+    return found
+
+
 def _tasks(read: Source, listed: Sequence[files.File], target: int) -> Iterator[Task]:
     pieces: list[Piece] = []
     held = 0

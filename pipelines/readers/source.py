@@ -3,7 +3,7 @@
 import difflib
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import Field
@@ -37,6 +37,9 @@ class Source(Options):
     id: str | None = None
     """Column that holds the id of a row; `_id` or `id` where there is one, else
     `<file>#<row or byte offset>`."""
+    damaged: Literal["refuse", "allow"] = "refuse"
+    """What to do where a file was not read to its end, or changed while it was read: fail the run,
+    or take what could be read and say how many rows are missing, about."""
 
     @property
     def one_row_per_file(self) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.errors import RunFailed, TooManyQuarantined
+from curate.errors import InputDamaged, RunFailed, TooManyQuarantined
 from curate.recipe.recipe import Recipe
 from curate.run import output
 from curate.run.output import MANIFEST, place_output
@@ -179,9 +179,56 @@ def test_file_cut_short_is_told_loudly(folder):
 
     rows = b"".join(b'{"id": "%d", "text": "row %d"}\n' % (i, i * 7919) for i in range(9000))
     (folder / "in/e.jsonl.gz").write_bytes(gzip.compress(rows)[:-2000])
-    made = run_recipe(recipe(folder))
+    with pytest.raises(InputDamaged, match=r"not read whole, so rows are missing: e.jsonl.gz: byte"):
+        run_recipe(recipe(folder))
+    assert not (folder / "out").exists()
+    read = {"format": "jsonl", "path": str(folder / "in"), "damaged": "allow"}
+    made = run_recipe(recipe(folder, read=read))
     (place,) = made.manifest.damaged_files
     assert place.startswith("e.jsonl.gz: ")
-    assert "an unknown number of rows is missing: e.jsonl.gz" in made.manifest.declared[0]
+    assert "rows are missing: e.jsonl.gz" in made.manifest.declared[0]
     for name in ("README.md", "_curate/report.html"):
-        assert "an unknown number of rows is missing" in (folder / "out" / name).read_text()
+        assert "rows are missing" in (folder / "out" / name).read_text()
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def written_again(path):
+    path.write_bytes(path.read_bytes().replace(b"row", b"ROW"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (cut, r"had .* bytes, has"),
+        (Path.unlink, "b.jsonl: is gone"),
+        (written_again, "b.jsonl: was written again"),
+    ],
+)
+@pytest.mark.parametrize("moment", ["running", "checking"])
+def test_file_that_changes_while_it_is_read_is_told(change, said, moment, folder):
+    def progress(doing):
+        if doing.startswith(moment):
+            change(folder / "in/b.jsonl")
+
+    with pytest.raises(InputDamaged, match=said) as caught:
+        run_recipe(recipe(folder), progress=progress)
+    assert Path(caught.value.place).name == "out.rejected"
+    assert not (folder / "out").exists()
+
+
+def test_rows_of_a_file_that_shrank_are_estimated(folder):
+    lines = [json.dumps({"id": f"e{i}", "text": f"row {i:04d}"}) + "\n" for i in range(1000)]
+    whole = "".join(lines)
+    (folder / "in/e.jsonl").write_text(whole)
+
+    def progress(doing):
+        if doing.startswith("running"):
+            (folder / "in/e.jsonl").write_text(whole[: len(whole) * 3 // 5])
+
+    read = {"format": "jsonl", "path": str(folder / "in"), "damaged": "allow"}
+    manifest = run_recipe(recipe(folder, read=read), progress=progress).manifest
+    assert manifest.missing_rows == pytest.approx(400, abs=3)
+    assert manifest.rows.quarantined == 1
