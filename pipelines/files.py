@@ -3,7 +3,7 @@
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 
 from pipelines.errors import UserError
+from pipelines.walks import HIDDEN, OTHER_KIND, Walk, passed_name
 
 _WILD = "*?["
 _STAMPS = ("etag", "ETag", "md5Hash", "checksum", "mtime", "last_modified", "LastModified")
@@ -194,94 +195,129 @@ def rename(source: str, target: str) -> None:
         _local(source).replace(_local(target))
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What was found below some paths, by name."""
+
+    files: tuple[File, ...]
+    passed: tuple[tuple[str, str], ...] = ()
+    """Each entry that was passed over, and why: see `pipelines.walks`."""
+    remarks: tuple[tuple[str, int], ...] = ()
+    """What else the format found strange, and how often."""
+
+    def said(self) -> list[tuple[str, int]]:
+        """Return all that is to be told of the listing, and how often it was found."""
+        return [*passed_over(self.passed), *self.remarks]
+
+
 def list_files(paths: str | Sequence[str], suffixes: Sequence[str] = ()) -> list[File]:
+    """Return the files that `look` finds."""
+    return list(look(paths, suffixes).files)
+
+
+def look(
+    paths: str | Sequence[str], suffixes: Sequence[str] = (), *, outside: bool = False
+) -> Listing:
     """List files by path, folder (searched to the bottom), glob, or several of these, by name.
 
-    Entries whose name begins with `.` or `_` are skipped below a folder or a glob. `suffixes`
-    narrows folders only: a file named outright or by a glob is taken whatever it is called.
+    Entries whose name begins with `.`, and what engines leave beside data, are passed over below a
+    folder or a glob. `suffixes` narrows folders only: a file named outright or by a glob is taken
+    whatever it is called. Links out of a folder are followed if `outside`.
 
     Raises:
         NoInput: one of the paths matches no file.
     """
     found: dict[str, tuple[int, str]] = {}
     roots: list[str] = []
+    passed: list[tuple[str, str]] = []
     for pattern in [paths] if isinstance(paths, str) else paths:
-        look = _look_remote if is_remote(pattern) else _look_local
-        root, entries = look(pattern, tuple(s.lower() for s in suffixes))
+        look_at = _look_remote if is_remote(pattern) else _look_local
+        seen: list[tuple[str, str]] = []
+        root, entries = look_at(pattern, tuple(s.lower() for s in suffixes), outside, seen)
         if not entries:
-            raise NoInput(_nothing(pattern, suffixes))
+            raise NoInput(_nothing(pattern, suffixes) + _except(seen))
         roots.append(root)
+        passed += seen
         found.update(entries)
     common = _common(roots)
     named = [File(path, path.removeprefix(common), *about) for path, about in found.items()]
-    return sorted(named, key=lambda file: (file.name, file.path))
+    return Listing(tuple(sorted(named, key=lambda f: (f.name, f.path))), tuple(passed))
 
+
+def _except(passed: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"; {said}" for said, _ in passed_over(passed))
+
+
+def passed_over(passed: Sequence[tuple[str, str]]) -> list[tuple[str, int]]:
+    """Return one sentence for each reason to pass entries over, and how many there are."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in passed:
+        by_reason.setdefault(why, []).append(name)
+    found = []
+    for why, names in sorted(by_reason.items()):
+        some = ", ".join(sorted(names)[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+        found.append((f"passed over, as {why}: {some}", len(names)))
+    return found
+
+
+_NAMED = 5
+"""Entries named in one sentence."""
 
 Entries = dict[str, tuple[int, str]]
 """Size and stamp by path."""
 
 
-def _look_local(pattern: str, suffixes: tuple[str, ...]) -> tuple[str, Entries]:
+def _look_local(
+    pattern: str, suffixes: tuple[str, ...], outside: bool, passed: list[tuple[str, str]]
+) -> tuple[str, Entries]:
     path = _local(pattern)
     if path.is_dir():
-        entries = {
-            entry.path: (stat.st_size, str(stat.st_mtime_ns))
-            for entry in _walk(str(path))
-            if not suffixes or entry.name.lower().endswith(suffixes)
-            for stat in [entry.stat()]
-        }
-        return str(path), entries
-    if path.exists():
-        stat = path.stat()
-        return str(path.parent), {str(path): (stat.st_size, str(stat.st_mtime_ns))}
-    root, rest = _static(str(path), lambda part: Path(part).exists())
-    if not rest or not Path(root).is_dir():
-        return root, {}
-    matches = Path(root).glob(rest)
-    return root, {
-        str(match): (stat.st_size, str(stat.st_mtime_ns))
-        for match in matches
-        if match.is_file() and not _hidden(str(match)[len(root) :], rest)
-        for stat in [match.stat()]
-    }
+        kinds = suffixes or ("",)
+        walk = Walk(str(path), wanted=lambda n: n.lower().endswith(kinds), outside=outside)
+    elif path.exists():
+        return str(path.parent), {str(path): _about(path.stat())}
+    else:
+        root, rest = _static(str(path), lambda part: Path(part).exists())
+        if not rest or not Path(root).is_dir():
+            return root, {}
+        walk = Walk(root, tuple(rest.split("/")), outside=outside)
+    entries = {found: _about(status) for found, status in walk.files()}
+    passed += walk.passed
+    return walk.root, entries
 
 
-def _walk(folder: str, seen: set[tuple[int, int]] | None = None) -> Iterator[os.DirEntry[str]]:
-    """Yield the files below a folder; a folder that links lead to again is entered once."""
-    seen = set() if seen is None else seen
-    here = Path(folder).stat()
-    if (here.st_dev, here.st_ino) in seen:
-        return
-    seen.add((here.st_dev, here.st_ino))
-    with os.scandir(folder) as found:
-        # Folders come before links to them, so that a file goes by the name that lies deeper.
-        entries = sorted(found, key=lambda entry: (entry.is_symlink(), entry.name))
-    for entry in entries:
-        if entry.name.startswith((".", "_")):
-            continue
-        if entry.is_dir():
-            yield from _walk(entry.path, seen)
-        elif entry.is_file():  # not a link to nowhere, a socket or a pipe
-            yield entry
+def _about(status: os.stat_result) -> tuple[int, str]:
+    return status.st_size, str(status.st_mtime_ns)
 
 
-def _look_remote(pattern: str, suffixes: tuple[str, ...]) -> tuple[str, Entries]:
+def _look_remote(
+    pattern: str, suffixes: tuple[str, ...], outside: bool, passed: list[tuple[str, str]]
+) -> tuple[str, Entries]:
+    """List what an object store has; it has no links that could lead outside."""
     system, inside = _remote(pattern)
+    kinds: tuple[str, ...] = ("",)
     if system.isfile(inside):
-        root, listed, rest = system._parent(inside), {inside: system.info(inside)}, ""
+        root, listed, rest = system._parent(inside), {inside: system.info(inside)}, None
     elif any(sign in inside for sign in _WILD):
         root, rest = _static(inside)
         listed = system.glob(inside, detail=True)
     else:
-        root, rest = inside, "**"
+        root, rest, kinds = inside, "", suffixes or ("",)
         listed = system.find(inside, detail=True) if system.isdir(inside) else {}
-        if suffixes:
-            listed = {path: i for path, i in listed.items() if path.lower().endswith(suffixes)}
-    entries = {
-        system.unstrip_protocol(path): (int(info["size"] or 0), _stamp(info))
-        for path, info in listed.items()
-        if info["type"] == "file" and not (rest and _hidden(path[len(root) :], rest))
-    }
+    entries: Entries = {}
+    for path, info in listed.items():
+        if info["type"] != "file":
+            continue
+        parts = path[len(root) :].strip("/").split("/")
+        asked = () if rest is None else tuple(p for p in rest.split("/") if p[:1] in ("_", "."))
+        why = next(filter(None, map(passed_name, () if rest is None or asked else parts)), None)
+        if why is None and not path.lower().endswith(kinds):
+            why = OTHER_KIND
+        if why is None:
+            about = int(info["size"] or 0), _stamp(info)
+            entries[system.unstrip_protocol(path)] = about
+        elif why != HIDDEN:
+            passed.append(("/".join(parts), why))
     return system.unstrip_protocol(root), entries
 
 
@@ -299,12 +335,6 @@ def _static(pattern: str, exists: Callable[[str], bool] = lambda _: False) -> tu
         if any(sign in part for sign in _WILD) and not exists("/".join(parts[: i + 1])):
             return "/".join(parts[:i]) or "/", "/".join(parts[i:])
     return pattern, ""
-
-
-def _hidden(below: str, pattern: str) -> bool:
-    """Tell whether a path below a root has a hidden part that the pattern does not ask for."""
-    asked = any(part.startswith((".", "_")) for part in pattern.split("/"))
-    return not asked and any(part.startswith((".", "_")) for part in below.split("/"))
 
 
 def _common(roots: list[str]) -> str:

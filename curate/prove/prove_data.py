@@ -14,6 +14,7 @@ from curate.run.run import run_recipe
 from pipelines import files
 from pipelines.errors import UserError
 from pipelines.readers import READERS, Read, guess_format
+from pipelines.readers.places import SPLITS
 from pipelines.readers.read_plan import make_plan, read_task
 from pipelines.rows import ID, KEY
 from training.pool.shards import read_table
@@ -26,12 +27,6 @@ BUDGET = 0.5
 """Share of rows that may be quarantined where no recipe says so."""
 PEEKED = 100
 """Records read to see the columns of a dataset."""
-SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-}
-"""Words in the names of files that say which split they hold, as on the Hugging Face hub."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +107,7 @@ def reading(path: str | tuple[str, ...], given: str | None, names: Names) -> Any
     paths = (path,) if isinstance(path, str) else path
     found = given or guess_format(paths[0])
     values: dict[str, Any] = {"format": found, "path": paths[0] if len(paths) == 1 else paths}
+    values["splits"] = "ignore"  # the roles of the data are known here
     fixed = {"images": ("text",), "text": ("text", "image")}.get(found, ())
     values |= {role: name for role, name in names.items() if name and role not in fixed}
     return TypeAdapter(Read).validate_python(values)

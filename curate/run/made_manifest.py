@@ -13,7 +13,7 @@ from curate.manifest import BeforeAndAfter, InputFiles, Manifest, RecipeFile, St
 from curate.recipe.recipe import Recipe
 from curate.report.accounting import causes
 from pipelines.exchange.shards import read_schema
-from pipelines.ledger.counts import StepCounts
+from pipelines.ledger.counts import Note, StepCounts
 from pipelines.output.stored_keys import KEYS_FORMAT, keys_folder, signing_options
 from pipelines.output.summary import LEDGER, OURS, OutputSummary, balanced, rows_by_split
 from pipelines.output.written import WrittenFile
@@ -71,7 +71,7 @@ def build_manifest(
         columns=summary.columns,
         features=features_in(read_schema(summary.schema)),
         profile=BeforeAndAfter(before=summary.before, after=summary.after),
-        notes=summary.notes,
+        notes=(*map(_remark, plan.looked.said()), *summary.notes),
         declared=recipe.notes,
         external_data=_external_data(recipe),
         recipe=RecipeFile(sha256=hashlib.sha256(source.encode()).hexdigest(), file="recipe.yaml"),
@@ -88,6 +88,10 @@ def build_manifest(
         seconds=round(time.perf_counter() - about.started, 3),
         splits=rows_by_split(written),
     )
+
+
+def _remark(told: tuple[str, int]) -> Note:
+    return Note.model_validate({"op": "read", "note": told[0], "count_sum": told[1]})
 
 
 def _in_words(counts: StepCounts, step: Step | None) -> StepCounts:

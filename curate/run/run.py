@@ -18,6 +18,7 @@ from curate.report.accounting import causes, damage
 from curate.report.card import dataset_card
 from curate.report.examples import Ledger, examples, quarantined
 from curate.report.report import render_report
+from curate.run.ids import doubled_ids
 from curate.run.lock import owned
 from curate.run.losses import losses
 from curate.run.made_manifest import About, build_manifest, libraries
@@ -186,7 +187,7 @@ def plan_reading(
     size = sum(file.size for file in plan.files)
     chosen, target = cut_of(size, recipe, runner, workers)
     if limit is None and target < TASK_BYTES:
-        plan = make_plan(recipe.read, target_bytes=target, listed=plan.files)
+        plan = make_plan(recipe.read, target_bytes=target, looked=plan.looked)
     return plan, chosen
 
 
@@ -263,6 +264,9 @@ def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: About) -> Manifest
     manifest = build_manifest(recipe, source, plan, summary, written, about)
     if FORMATS[recipe.write.format].mapped:
         write_dataset_files(out, written, manifest.features)
+    if recipe.read.id is not None or manifest.columns.id is not None:
+        doubled = doubled_ids(ledger_of(out, manifest), manifest.rows.entered)
+        manifest = manifest.model_copy(update={"notes": (*manifest.notes, *doubled)})
     lost = losses(ledger_of(out, manifest), recipe.read, plan) if _any_lost(manifest) else []
     broken = (*map(str, lost), *changed_files(recipe.read, plan))
     if broken:

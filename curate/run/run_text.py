@@ -22,6 +22,9 @@ def print_run(manifest: Manifest, console: Console) -> None:
     for step in manifest.steps:
         if step.said:
             console.print(f"{step.op}: {step.said}", highlight=False)
+    for note in manifest.notes:
+        if note.op == "read":
+            console.print(printable(f"note: {note.note} ({note.count:,})"), highlight=False)
     console.print(equation(manifest.rows), highlight=False)
     if lost := manifest.damaged_files:
         console.print(f"warning: {printable(damage(lost))}", style="bold red", highlight=False)

@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from pipelines.engine.row_steps import run_step
 from pipelines.engine.segments import Segment
-from pipelines.errors import UserError
 from pipelines.exchange.shards import (
     PartsWriter,
     State,
@@ -26,7 +25,7 @@ from pipelines.ledger.books import Books
 from pipelines.ledger.entries import dropped_records, survivors, unreadable
 from pipelines.output.layout import weigh_rows
 from pipelines.readers.reader import Chunk
-from pipelines.rows import ID, KEY, SPLIT, Columns, Rows, merged_columns
+from pipelines.rows import ID, KEY, Columns, Rows, merged_columns
 from pipelines.rows.chance import Chance
 from pipelines.rows.facts import without_facts
 from pipelines.rows.hf_features import plain
@@ -87,7 +86,6 @@ class SegmentRun:
                 if chunk.bad:
                     self.books.quarantine(tally, unreadable(chunk.bad, self.books.places))
                 table = plain(chunk.table.combine_chunks())
-                _check_split(table.column_names)
                 self.schemas.setdefault(write_schema(table.schema), table.schema)
                 table = without_facts(table)
                 # A batch without a column that has a role is not a shard without it.
@@ -253,14 +251,6 @@ class SegmentRun:
 
     def _path(self, name: str) -> str:
         return path_of(self.work, self.number, f"{self.segment.name}-{self.attempt}-{name}")
-
-
-def _check_split(names: list[str]) -> None:
-    """Refuse a column of the input that would decide which files rows go into."""
-    if SPLIT in names:
-        raise UserError(
-            f"the input has a column {SPLIT!r}, which curate keeps for itself: rename it"
-        )
 
 
 def differing(one: pa.Schema, other: pa.Schema) -> set[str]:

@@ -173,6 +173,8 @@ def plan_output(
     if before.rows:
         _check_named(shards)
     columns = merged_columns(shard.columns for shard in shards)
+    unlabelled = before.take_unlabelled()
+    after.take_unlabelled()
     output = plan_schema(
         _schemas(shards, "read"),
         _schemas(shards, "left"),
@@ -189,7 +191,7 @@ def plan_output(
         tallies=_tallies(shards, mail),
         before=before.counts(),
         after=after.counts(),
-        notes=(*_notes(mail), *widened_columns(merge_schemas(_schemas(shards, "read")))),
+        notes=(*_notes(mail), *_read_notes(shards, unlabelled)),
     )
     write_summary(finished.work, summary)
     orders: list[Order] = [*_data_orders(shards, shard_bytes, summary, form)]
@@ -223,6 +225,14 @@ def _notes(mail: Mail) -> tuple[Note, ...]:
     notes = notes.group_by(["op", "note"]).aggregate([("count", "sum")])
     found = [Note.model_validate(row) for row in notes.to_pylist()]
     return tuple(sorted(found, key=lambda note: (note.op, note.note)))
+
+
+def _read_notes(shards: Sequence[ShardSummary], unlabelled: int) -> Iterator[Note]:
+    """Yield what is to be told of the rows that were read."""
+    yield from widened_columns(merge_schemas(_schemas(shards, "read")))
+    if unlabelled:
+        told = {"op": "read", "note": "rows whose label is empty: stored without one"}
+        yield Note.model_validate({**told, "count_sum": unlabelled})
 
 
 def _check_named(shards: Sequence[ShardSummary]) -> None:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from pipelines.ledger.counts import Note
 from pipelines.rows import ID, KEY
-from pipelines.rows.facts import MIXED, TYPE, UNTYPED, facts_in
+from pipelines.rows.facts import MIXED, OTHER_SPLIT, TYPE, UNTYPED, facts_in
 from pipelines.rows.merging import is_bytes, is_text
 
 _SHOWN = 60
@@ -24,6 +24,11 @@ def widened_columns(merged: pa.Schema) -> Iterator[Note]:
     for field in merged:
         known = facts.get(field.name, frozenset())
         types = sorted(fact.removeprefix(TYPE) for fact in known if fact.startswith(TYPE))
+        if OTHER_SPLIT in known:
+            said = (
+                f"column {field.name!r} also has values that name no split; those rows are in train"
+            )
+            yield Note.model_validate({"op": "read", "note": said, "count_sum": 1})
         if field.name in (KEY, ID) or not (types or MIXED in known):
             continue
         loose = is_text(field.type) or is_bytes(field.type)

@@ -16,6 +16,7 @@ import xxhash
 from pipelines import files
 from pipelines.errors import UserError
 from pipelines.readers.gather import first, gather
+from pipelines.readers.places import placed, split_folders, without_placed_roles
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.source import Source
 from pipelines.rows import KEY, keys
@@ -35,6 +36,7 @@ _SCHEMA = pa.schema(
         ("name", pa.string()),
         ("start", pa.int64()),
         ("stop", pa.int64()),
+        ("split", pa.string()),
     ]
 )
 
@@ -58,7 +60,7 @@ class ReadPlan:
     """
 
     tasks: tuple[Task, ...]
-    files: tuple[files.File, ...] = field(repr=False)
+    looked: files.Listing = field(repr=False)
     """The listing."""
     limit: int | None = None
     """Records read at most, of all tasks together; there is one task then."""
@@ -67,6 +69,11 @@ class ReadPlan:
 
     It changes when the input may have; the same files copied elsewhere may differ by time.
     """
+
+    @property
+    def files(self) -> tuple[files.File, ...]:
+        """The files of the listing."""
+        return self.looked.files
 
     def save(self, path: str) -> None:
         """Write the plan as an Arrow file, a record batch a task."""
@@ -107,13 +114,13 @@ def make_plan(
     *,
     target_bytes: int = TASK_BYTES,
     limit: int | None = None,
-    listed: Sequence[files.File] | None = None,
+    looked: files.Listing | None = None,
 ) -> ReadPlan:
     """List the input once and cut it into tasks of about `target_bytes`.
 
     Small files share a task, large ones are split where their format allows. With a `limit` the
     plan is a single task that stops after that many records: the first of the input, always.
-    `listed` is a listing that was made already.
+    `looked` is a listing that was made already.
 
     Raises:
         UserError: there is no input, or more files than keys can number.
@@ -121,15 +128,17 @@ def make_plan(
     if target_bytes < 1 or (limit is not None and limit < 1):
         given = f"target_bytes={target_bytes}, limit={limit}"
         raise UserError(f"a read plan needs target_bytes and limit of at least 1, not {given}")
-    listed = read.list_files() if listed is None else listed
+    looked = looked or read.look()
+    listed = looked.files
     most = keys.MAX_POSITION if read.one_row_per_file else keys.MAX_FILES
     if len(listed) > most:
         raise UserError(f"{len(listed)} files are more than {most}: put several into one file")
     fingerprint = _fingerprint([*listed, *read.also_read(listed)], limit)
+    wholes = _wholes(read, listed)
     if limit is not None:
-        everything = tuple(_whole(read, number, file) for number, file in enumerate(listed))
-        return ReadPlan((Task(everything, limit=limit),), tuple(listed), limit, fingerprint)
-    return ReadPlan(tuple(_tasks(read, listed, target_bytes)), tuple(listed), None, fingerprint)
+        return ReadPlan((Task(tuple(wholes), limit=limit),), looked, limit, fingerprint)
+    tasks = _tasks(read, listed, wholes, target_bytes)
+    return ReadPlan(tuple(tasks), looked, None, fingerprint)
 
 
 def changed_files(read: Source, plan: ReadPlan) -> list[str]:
@@ -150,15 +159,16 @@ def changed_files(read: Source, plan: ReadPlan) -> list[str]:
     return found
 
 
-def _tasks(read: Source, listed: Sequence[files.File], target: int) -> Iterator[Task]:
+def _tasks(
+    read: Source, listed: Sequence[files.File], wholes: Sequence[Piece], target: int
+) -> Iterator[Task]:
     pieces: list[Piece] = []
     held = 0
-    for number, file in enumerate(listed):
+    for file, whole in zip(listed, wholes, strict=True):
         size = read.expanded(file)
         if pieces and (held + size > target or len(pieces) >= _MOST_PIECES):
             yield Task(tuple(pieces))
             pieces, held = [], 0
-        whole = _whole(read, number, file)
         if size > target and not read.one_row_per_file:
             if read.splittable(file):
                 yield from (Task((piece,)) for piece in _split(whole, target))
@@ -171,11 +181,15 @@ def _tasks(read: Source, listed: Sequence[files.File], target: int) -> Iterator[
         yield Task(tuple(pieces))
 
 
-def _whole(read: Source, number: int, file: files.File) -> Piece:
-    """Return the piece that is all of a file: a row of the listing where that is the table."""
-    if read.one_row_per_file:
-        return Piece(0, file.path, file.name, number, number + 1)
-    return Piece(number, file.path, file.name, 0, file.size)
+def _wholes(read: Source, listed: Sequence[files.File]) -> list[Piece]:
+    """Return for each file the piece that is all of it, a row of the listing where that is one."""
+    splits = split_folders(file.name for file in listed) if read.splits == "auto" else {}
+    found = []
+    for number, file in enumerate(listed):
+        split = splits.get(file.name.split("/")[0])
+        place = (0, number, number + 1) if read.one_row_per_file else (number, 0, file.size)
+        found.append(Piece(place[0], file.path, file.name, *place[1:], split))
+    return found
 
 
 def _split(whole: Piece, target: int) -> Iterator[Piece]:
@@ -197,8 +211,17 @@ def read_task(
     read: Source, task: Task, *, required: Sequence[str] = (), size: ChunkSize = CHUNK_SIZE
 ) -> Iterator[Chunk]:
     """Yield the records of a task in order; chunks of small files are put together."""
-    chunks = gather(read.read_pieces(task.pieces, required, size), size)
+    chunks = gather(_chunks(read, task.pieces, required, size), size)
     return chunks if task.limit is None else first(chunks, task.limit)
+
+
+def _chunks(
+    read: Source, pieces: Sequence[Piece], required: Sequence[str], size: ChunkSize
+) -> Iterator[Chunk]:
+    """Yield the records of some pieces with all that is known of them."""
+    reader, required = without_placed_roles(read, pieces, required)
+    for chunk in reader.read_pieces(pieces, required, size):
+        yield placed(chunk, read, pieces)
 
 
 def fetch(read: Source, plan: ReadPlan, wanted: Iterable[int]) -> pa.Table:
@@ -219,7 +242,7 @@ def fetch(read: Source, plan: ReadPlan, wanted: Iterable[int]) -> pa.Table:
         pieces |= dict.fromkeys(_pieces_at(read, plan, number, places))
     tables = [
         chunk.table.filter(pc.is_in(chunk.table[KEY], pa.array(at, pa.int64())))
-        for chunk in read.read_pieces(list(pieces), (), CHUNK_SIZE)
+        for chunk in _chunks(read, list(pieces), (), CHUNK_SIZE)
     ]
     if not tables:
         return pa.table({KEY: pa.array([], pa.int64())})

@@ -37,6 +37,8 @@ class Piece:
     start: int
     stop: int
     """Byte range; all of the file is (0, size). Folders of files: rows of the listing."""
+    split: str | None = None
+    """Split of the output that the folder of the file means, None where it means none."""
 
 
 @dataclass(frozen=True)

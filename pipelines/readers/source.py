@@ -37,6 +37,11 @@ class Source(Options):
     id: str | None = None
     """Column that holds the id of a row; `_id` or `id` where there is one, else
     `<file>#<row or byte offset>`."""
+    links: Literal["inside", "follow"] = "inside"
+    """Links that are followed: those to what lies in the folder, or those out of it too."""
+    splits: Literal["auto", "ignore"] = "auto"
+    """Whether folders called `train`, `validation`, `test` and the like, or else the values of a
+    column `split`, become the splits of the output."""
     damaged: Literal["refuse", "allow"] = "refuse"
     """What to do where a file was not read to its end, or changed while it was read: fail the run,
     or take what could be read and say how many rows are missing, about."""
@@ -50,9 +55,13 @@ class Source(Options):
         """Return the pip extra and the modules that reading needs."""
         return None, ()
 
+    def look(self) -> files.Listing:
+        """List the input files, sorted by name, and what was passed over."""
+        return files.look(self.path, self.suffixes, outside=self.links == "follow")
+
     def list_files(self) -> list[files.File]:
-        """List the input files, sorted by name."""
-        return files.list_files(self.path, self.suffixes)
+        """Return the input files, sorted by name."""
+        return list(self.look().files)
 
     def also_read(self, listed: Sequence[files.File]) -> list[files.File]:
         """Return the files that rows of the files listed also come from."""

@@ -27,6 +27,8 @@ UNTYPED = "untyped"
 """Types were guessed from the values of each chunk: the format has none."""
 MIXED = "mixed"
 """A chunk held values without a common type, which became text."""
+OTHER_SPLIT = "other split"
+"""A column that names splits has values that name none."""
 TYPE = "type "
 """Begins the name of a type that a column has somewhere."""
 

@@ -67,6 +67,10 @@ class Profile:
         if self.many_labels:
             self.labels.clear()
 
+    def take_unlabelled(self) -> int:
+        """Return how many labels are empty texts, and count them among the labels no more."""
+        return self.labels.pop("", 0)
+
     def _measure(self, name: str, values: pa.Array) -> None:
         sizes = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
         bins = np.full(len(sizes), -1, dtype=np.int64)

@@ -213,7 +213,7 @@ def test_run_without_fit_keys_is_refused_before_anything_runs(
     assert manifest["keys"][0]["files"][0]["rows"] == 1
     manifest["keys"][0]["format"] = 0
     place.write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match="its keys are of format 0, this version has 1"):
+    with pytest.raises(ValueError, match="its keys are of format 0, this version has 2"):
         run(against)
 
 

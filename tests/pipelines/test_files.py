@@ -145,9 +145,18 @@ def test_files_folder_is_listed_by_name_without_hidden_entries(root):
 
 def test_files_glob_names_are_relative_to_its_fixed_part(root):
     fill(root, "x/a/1.txt", "x/b/2.txt", "x/b/_3.txt", "x/b/4.csv")
-    assert names(files.list_files(files.join(root, "x/*/*.txt"))) == ["a/1.txt", "b/2.txt"]
-    assert names(files.list_files(files.join(root, "x/b/*"))) == ["2.txt", "4.csv"]
-    assert names(files.list_files(files.join(root, "**/*.txt"))) == ["x/a/1.txt", "x/b/2.txt"]
+    found = names(files.list_files(files.join(root, "x/*/*.txt")))
+    assert found == ["a/1.txt", "b/2.txt", "b/_3.txt"]
+    assert names(files.list_files(files.join(root, "x/b/*"))) == [
+        "2.txt",
+        "4.csv",
+        "_3.txt",
+    ]
+    assert names(files.list_files(files.join(root, "**/*.txt"))) == [
+        "x/a/1.txt",
+        "x/b/2.txt",
+        "x/b/_3.txt",
+    ]
     assert names(files.list_files(files.join(root, "x/b/_*.txt"))) == ["_3.txt"]
 
 

@@ -64,16 +64,17 @@ class Arrow(ArrowFiles):
     split: str | None = None
     """Split to read, where the folder holds a DatasetDict."""
 
-    def list_files(self) -> list[files.File]:
+    def look(self) -> files.Listing:
         """List the Arrow files; of a dataset's folder, those that belong to the dataset."""
         if isinstance(self.path, str) and files.is_folder(self.path):
-            return files.list_files(_dataset_files(self.path, self.split), self.suffixes)
+            found = _dataset_files(self.path, self.split)
+            return files.look(found, self.suffixes, outside=self.links == "follow")
         if self.split is not None:
             raise UserError(
                 f"read.split is {self.split!r}, but {self.path} is no folder with a "
                 "dataset_dict.json: leave `split` out"
             )
-        return super().list_files()
+        return super().look()
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,11 @@ class HuggingFace(ArrowFiles):
         """Return the extra that brings `datasets`."""
         return "prove", ("datasets",)
 
-    def list_files(self) -> list[files.File]:
+    def look(self) -> files.Listing:
         """Fetch the dataset if need be and list the files of its split in the cache."""
         import datasets
 
         dataset: Any = datasets.load_dataset(
             self.path, self.config, split=self.split, revision=self.revision
         )
-        return files.list_files([entry["filename"] for entry in dataset.cache_files])
+        return files.look([entry["filename"] for entry in dataset.cache_files])

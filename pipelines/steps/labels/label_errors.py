@@ -194,7 +194,8 @@ class DropLabelErrors(VectorCorpus):
             yield rows.keys, labels, predict(models, vectors, folds)
 
     def _labels(self, rows: Rows) -> pa.Array:
-        return rows.strings(rows.columns.label, "label")
+        labels = rows.strings(rows.columns.label, "label")
+        return pc.if_else(pc.equal(labels, ""), pa.scalar(None, pa.string()), labels)
 
     def _folds(self, rows: Rows, chance: Chance) -> Int64:
         return (chance.hashes(rows.ids) % np.uint64(self.folds)).astype(np.int64)

@@ -3,12 +3,15 @@ import time
 from pathlib import Path
 
 import pytest
+from datasets import load_dataset, load_from_disk
+from rich.console import Console
 
 from curate.errors import InputDamaged, RunFailed, TooManyQuarantined
 from curate.recipe.recipe import Recipe
 from curate.run import output
 from curate.run.output import MANIFEST, place_output
 from curate.run.run import _input, _work_folder, run_recipe
+from curate.run.run_text import print_run
 from pipelines import files
 from pipelines.readers.read_plan import make_plan
 
@@ -232,3 +235,48 @@ def test_rows_of_a_file_that_shrank_are_estimated(folder):
     manifest = run_recipe(recipe(folder, read=read), progress=progress).manifest
     assert manifest.missing_rows == pytest.approx(400, abs=3)
     assert manifest.rows.quarantined == 1
+
+
+def lines_in(folder, name, *rows):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("\n".join(map(json.dumps, rows)))
+
+
+def told(manifest):
+    return {(note.note, note.count) for note in manifest.notes}
+
+
+def test_run_tells_of_ids_that_stand_for_several_rows(tmp_path):
+    lines_in(tmp_path, "in/a.jsonl", *({"id": i, "text": f"t{i}"} for i in (1, 2, 1, 3, 1, 2)))
+    manifest = run_recipe(recipe(tmp_path)).manifest
+    assert told(manifest) == {("rows share their id with another row, such as '1'", 5)}
+
+
+def test_run_stores_no_class_for_an_empty_label(tmp_path):
+    labels = ["x", "", "y", ""]
+    lines_in(tmp_path, "in/a.jsonl", *({"text": f"t{i}", "label": x} for i, x in enumerate(labels)))
+    manifest = run_recipe(recipe(tmp_path)).manifest
+    assert manifest.features["label"]["names"] == ["x", "y"]
+    assert manifest.profile.before.labels == {"x": 1, "y": 1}
+    assert told(manifest) == {("rows whose label is empty: stored without one", 2)}
+    kept = load_from_disk(tmp_path / "out")["train"]["label"]
+    assert list(kept) == [0, None, 1, None]
+
+
+def test_run_keeps_the_splits_of_folders(tmp_path):
+    lines_in(tmp_path, "in/train/a.jsonl", {"text": "a"}, {"text": "b"})
+    lines_in(tmp_path, "in/test/a.jsonl", {"text": "c"})
+    manifest = run_recipe(recipe(tmp_path)).manifest
+    assert manifest.splits == {"test": 1, "train": 2}
+    assert load_dataset(str(tmp_path / "out"))["test"]["text"][:] == ["c"]
+
+
+def test_run_tells_what_it_passed_over(tmp_path, capsys):
+    lines_in(tmp_path, "in/a.jsonl", {"text": "a"})
+    (tmp_path / "in/b.docx").touch()
+    manifest = run_recipe(recipe(tmp_path)).manifest
+    said = "passed over, as files of other kinds: b.docx"
+    assert told(manifest) == {(said, 1)}
+    print_run(manifest, Console(width=200))
+    assert f"note: {said} (1)" in capsys.readouterr().out
+    assert said in (tmp_path / "out/_curate/report.html").read_text()

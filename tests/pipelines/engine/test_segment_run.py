@@ -208,13 +208,6 @@ def test_empty_verdicts_keep_all_rows(tmp_path: Path) -> None:
     assert state.rows == 1
 
 
-def test_column_that_names_output_folders_is_refused(tmp_path: Path) -> None:
-    (only,) = segments_of(())
-    rows = rows_of(["a"], _split=["../../elsewhere"])
-    with pytest.raises(ValueError, match="'_split', which curate keeps for itself"):
-        run_of(tmp_path, only).start(chunks(rows), present)
-
-
 def test_named_columns_are_those_the_input_must_have() -> None:
     steps = (
         STEPS["exact_dedup"](columns=("url", "title"), prefer="score"),

@@ -1,9 +1,12 @@
 import os
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from pipelines.errors import UserError
 from pipelines.readers import Images
-from pipelines.readers.read_plan import make_plan
+from pipelines.readers.read_plan import make_plan, read_task
 
 
 @pytest.fixture
@@ -68,14 +71,21 @@ def test_images_metadata_changes_are_seen(folder, read_all):
         assert table["text"][0].as_py() == said
 
 
-@pytest.mark.parametrize("name", ["metadata.csv", "cat/metadata.jsonl"])
+METADATA_LINES = {
+    "metadata.csv": "file_name,x\n5.gif,v\n",
+    "cat/metadata.jsonl": '{"file_name": "1.jpg", "x": "v"}',
+}
+
+
+@pytest.mark.parametrize("name", METADATA_LINES)
 @pytest.mark.parametrize("pattern", ["", "/*/*.jpg"])
 def test_images_fingerprint_follows_the_metadata(folder, name, pattern):
     read = Images(path=f"{folder}{pattern}")
     seen = [make_plan(read).fingerprint]
-    (folder / name).write_text("file_name,x\n")
+    one, other = (METADATA_LINES[name].replace("v", value) for value in ("1", "22"))
+    (folder / name).write_text(one)
     seen.append(make_plan(read).fingerprint)
-    (folder / name).write_text("file_name,xy\n")
+    (folder / name).write_text(other)
     seen.append(make_plan(read).fingerprint)
     os.utime(folder / name, (1, 1))
     seen += [make_plan(read).fingerprint, make_plan(read).fingerprint]
@@ -104,3 +114,43 @@ def test_images_are_planned_as_one_table(folder):
     pieces = [piece for task in plan.tasks for piece in task.pieces]
     assert [(p.file, p.start, p.stop) for p in pieces] == [(0, i, i + 1) for i in range(5)]
     assert not any(task.spool for task in plan.tasks)
+
+
+def test_images_that_only_metadata_names_are_rows_that_cannot_be_read(folder, read_all):
+    (folder / "metadata.csv").write_text("file_name,x\n5.gif,1\ncat/none.jpg,2\n")
+    table, bad = read_all(Images(path=str(folder)))
+    assert [(b.file, b.error) for b in bad] == [
+        ("cat/none.jpg", "there is no such file: a metadata file names it"),
+        ("dog/3.jpg", "an image file of zero bytes"),
+    ]
+    assert table.num_rows == 4
+
+
+def test_images_say_what_metadata_does_not_match(folder):
+    lines = ["file_name,x", "5.gif,1", "5.gif,2", "no.jpg,3", "cat\\1.jpg,4", "CAT/deep/2.png,5"]
+    (folder / "metadata.csv").write_text("\n".join(lines))
+    read = Images(path=str(folder))
+    assert sorted(read.look().said()) == [
+        ("metadata.csv names a file on several lines, of which the last counts: 5.gif", 1),
+        ("metadata.csv names files by other letters than theirs: cat/deep/2.PNG", 1),
+        ("metadata.csv names files that are not there: no.jpg", 1),
+        ("no line of metadata names these images: dog/3.jpg, dog/4.jpg", 2),
+        ("passed over, as files of other kinds: dog/notes.txt", 1),
+    ]
+    plan = make_plan(read)
+    chunks = [chunk for task in plan.tasks for chunk in read_task(read, task)]
+    found = {row["_id"]: row["x"] for chunk in chunks for row in chunk.table.to_pylist()}
+    assert found == {"5.gif": "2", "cat/1.jpg": "4", "cat/deep/2.PNG": "5", "dog/4.jpg": None}
+
+
+def test_images_take_metadata_from_parquet(folder, read_all):
+    pq.write_table(pa.table({"file_name": ["5.gif"], "x": [1]}), folder / "metadata.parquet")
+    table, _ = read_all(Images(path=str(folder)))
+    assert table["x"].to_pylist() == [1, None, None, None]
+
+
+@pytest.mark.parametrize("name", ["../up.jpg", "/etc/passwd", "cat/../../up.jpg"])
+def test_images_never_leave_the_folder_for_metadata(name, folder):
+    (folder / "metadata.csv").write_text(f"file_name\n{name}\n")
+    with pytest.raises(UserError, match=r"line 2 names .*, which is not below the folder"):
+        Images(path=str(folder)).look()
