@@ -29,7 +29,7 @@ _LEFT_OVER = frozenset(
         "__pycache__",
         "Thumbs.db",
         "desktop.ini",
-        "_planted.json",
+        "_synthetic.json",
     }
 )
 
