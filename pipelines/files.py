@@ -226,6 +226,7 @@ def look(
 
     Raises:
         NoInput: one of the paths matches no file.
+        UserError: the name of a file is not UTF-8.
     """
     found: dict[str, tuple[int, str]] = {}
     roots: list[str] = []
@@ -240,6 +241,10 @@ def look(
         passed += seen
         found.update(entries)
     common = _common(roots)
+    for path in found:
+        if path.encode(errors="ignore").decode() != path:
+            shown = path.encode(errors="backslashreplace").decode()
+            raise UserError(f"the name of a file is not UTF-8: {shown}; rename it")
     named = [File(path, path.removeprefix(common), *about) for path, about in found.items()]
     return Listing(tuple(sorted(named, key=lambda f: (f.name, f.path))), tuple(passed))
 

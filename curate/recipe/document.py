@@ -1,13 +1,14 @@
 """A recipe's YAML as plain data that remembers the line of each key, and `--set` on top of it."""
 
 import datetime
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from curate.errors import Place, Problem, RecipeError, shown
@@ -24,6 +25,15 @@ PLAIN = {
     "but found another document": "a second document (`---`): write one recipe per file",
 }
 """What ruamel.yaml says, in words for people who do not know its parser."""
+
+
+LARGEST = 1 << 20
+"""Bytes of a recipe."""
+DEEPEST = 32
+"""Lists and mappings within each other."""
+LONGEST_NUMBER = 300
+"""Digits of a number."""
+_NUMBER = re.compile(r"[-+]?[0-9][0-9a-fA-FxXoO_,.:]*")
 
 
 @dataclass
@@ -104,8 +114,13 @@ def read_document(name: str, raw: bytes) -> Document:
     """Parse the bytes of a recipe.
 
     Raises:
-        RecipeError: not UTF-8, not YAML, tags or aliases, a key that stands twice, not a mapping.
+        RecipeError: not UTF-8, not YAML, tags or aliases, a key that stands twice, not a mapping,
+            larger or deeper than any recipe.
     """
+    if len(raw) > LARGEST:
+        raise RecipeError(
+            [f"{name}: {len(raw):,} bytes; a recipe has at most {LARGEST:,}. Is this a data file?"]
+        )
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -155,7 +170,7 @@ def _load(text: str, where: Callable[[int], str]) -> tuple[Any, dict[Place, int]
     yaml = YAML(typ="safe", pure=True)
     lines: dict[Place, int] = {(): 1}
     try:
-        _refuse((found for event in yaml.parse(text) for found in _not_data(event)), where)
+        _refuse(_not_data(_bounded(yaml.parse(text), where)), where)
         root = yaml.compose(text)
         if root is None:
             return None, lines
@@ -169,6 +184,10 @@ def _load(text: str, where: Callable[[int], str]) -> tuple[Any, dict[Place, int]
         at = f" at column {mark.column + 1}" if mark else ""
         line = mark.line + 1 if mark else 1
         raise RecipeError([f"{where(line)}: not YAML{at}: {what}"]) from None
+    except RecipeError:
+        raise
+    except (ValueError, OverflowError) as error:  # such as the 31st of April
+        raise RecipeError([f"{where(1)}: a value that cannot be read: {error}"]) from None
     except YAMLError as error:
         raise RecipeError([f"{where(1)}: not YAML: {str(error).splitlines()[0]}"]) from None
 
@@ -178,19 +197,37 @@ def _refuse(found: Iterable[tuple[int, str]], where: Callable[[int], str]) -> No
         raise RecipeError([f"{where(line)}: {what}" for line, what in problems])
 
 
-def _not_data(event: Any) -> Iterator[tuple[int, str]]:
+def _bounded(events: Iterable[Any], where: Callable[[int], str]) -> Iterator[Any]:
+    """Pass the events of a recipe on; stop where it is deeper, or a number longer, than any is."""
+    depth = 0
+    for event in events:
+        line = event.start_mark.line + 1
+        depth += isinstance(event, CollectionStartEvent)
+        depth -= isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            said = f"nested {depth} levels deep; a recipe has at most {DEEPEST}"
+            raise RecipeError([f"{where(line)}: {said}"])
+        bare = event.value if isinstance(event, ScalarEvent) and not event.style else ""
+        if len(bare) > LONGEST_NUMBER and _NUMBER.fullmatch(bare):
+            said = f"a number of {len(bare):,} digits; allowed: {LONGEST_NUMBER}"
+            raise RecipeError([f"{where(line)}: {said}"])
+        yield event
+
+
+def _not_data(events: Iterable[Any]) -> Iterator[tuple[int, str]]:
     """Yield what makes a recipe more than data: aliases and tags."""
-    line = event.start_mark.line + 1
-    if isinstance(event, AliasEvent):
-        yield (
-            line,
-            (
-                f"`*{event.anchor}` is an alias in YAML; quote it ('*{event.anchor}') if it is a "
-                "text, else write the value out"
-            ),
-        )
-    elif getattr(event, "tag", None) is not None:
-        yield line, f"a tag (`{event.tag}`): a recipe is plain data, write the value without it"
+    for event in events:
+        line = event.start_mark.line + 1
+        if isinstance(event, AliasEvent):
+            yield (
+                line,
+                (
+                    f"`*{event.anchor}` is an alias in YAML; quote it ('*{event.anchor}') if it is "
+                    "a text, else write the value out"
+                ),
+            )
+        elif getattr(event, "tag", None) is not None:
+            yield line, f"a tag (`{event.tag}`): a recipe is plain data, write the value without it"
 
 
 def _read_lines(node: Node, path: Place, lines: dict[Place, int]) -> Iterator[tuple[int, str]]:

@@ -3,6 +3,7 @@ import os
 import pytest
 
 from pipelines import files
+from pipelines.errors import UserError
 from pipelines.walks import HIDDEN, LEFT_OVER, NO_FILE, NOWHERE, OTHER_KIND, OUTSIDE, TWICE, fits
 
 
@@ -81,3 +82,9 @@ def test_globs_fit(path, pattern, whole, begins):
     parts, globs = tuple(path.split("/")), tuple(pattern.split("/"))
     assert fits(parts, globs) is whole
     assert fits(parts, globs, begins=True) is begins
+
+
+def test_name_that_is_no_text_is_a_sentence(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("x")
+    with pytest.raises(UserError, match=r"not UTF-8: .*caf\\udce9\.txt; rename it"):
+        files.look(str(tmp_path), (".txt",))
