@@ -125,7 +125,7 @@ class _Parser:
     def _several(self, row: list[str], end: int) -> Iterator[Found]:
         """Yield what a record over several lines is."""
         at, lines = self._lines.at, self._lines
-        if lines.longest(at) < end:
+        if lines.longest(at) <= end:
             yield from self._too_long()
         elif self._swallowed(row, end):
             yield from self._lose(
@@ -146,7 +146,7 @@ class _Parser:
         """Yield what is lost, and what is not, where quoting is broken."""
         lines, at, end = self._lines, self._lines.at, self._base + self._reader.line_num
         never = "unexpected end of data" in error
-        if end > at + 1 and lines.longest(at) < end:
+        if (never or end > at + 1) and lines.longest(at) <= end:
             yield from self._too_long()
         elif never and lines.failed is not None and not self._like_records(at, end, end):
             lines.failed = Unreadable(lines.start(at), str(lines.failed))
@@ -162,7 +162,7 @@ class _Parser:
             yield from self._lose(end, f"broken quoting{where}: {error}")
 
     def _too_long(self) -> Iterator[Found]:
-        end = max(self._lines.longest(self._lines.at), self._lines.at + 1)
+        end = self._lines.longest(self._lines.at)
         most = f"{LONGEST_RECORD >> 20} MiB"
         said = f"broken quoting: a quote opened here is not closed within {most}"
         yield from self._lose(end, said, still_open=True)
