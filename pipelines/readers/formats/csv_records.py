@@ -35,6 +35,8 @@ _LEARNED = 100
 _LOOK_AHEAD = 1 << 20
 """Bytes looked ahead at most."""
 
+_RETURN = "a carriage return stands alone in an unquoted field, and its line is not several records"
+
 
 def records(lines: Lines, dialect: Dialect, width: int) -> Iterator[Found]:
     """Yield the records of `width` fields from `lines.at` on, and the lines that are lost.
@@ -90,12 +92,12 @@ class _Parser:
             yield from self._several(row, end)
             return
         if row:
-            yield self._judged(row, at)
+            yield self._judged(row, at, end)
         self._lines.at = end
 
-    def _judged(self, row: list[str], line: int) -> Found:
-        """Return the record of a line, or why it is lost."""
-        wrong = self._wrong(row, line, line + 1)
+    def _judged(self, row: list[str], line: int, end: int) -> Found:
+        """Return a record, or why it is lost."""
+        wrong = self._wrong(row, line, end)
         if wrong is None:
             self._doubt = False
             if self._shape.seen < _LEARNED:
@@ -111,7 +113,7 @@ class _Parser:
             return None
         if not self._dialect.well_formed(self._lines.text(line, end)):
             return f"a quote inside an unquoted field; {self._inside}"
-        if self._doubt and not self._around(self._broken_end).fits(row):
+        if self._doubt and not self._around(end).fits(row):
             return f"values unlike those of other records; {self._inside}"
         return None
 
@@ -139,7 +141,7 @@ class _Parser:
         elif wrong := self._wrong(row, at, end):
             yield from self._lose(end, f"broken quoting up to line {end}: {wrong}")
         else:
-            yield self._judged(row, at)
+            yield self._judged(row, at, end)
             lines.at = end
 
     def _error(self, error: str) -> Iterator[Found]:
@@ -159,6 +161,7 @@ class _Parser:
             lines.at = end
         else:
             where = f" in line {end}" if end > at + 1 else ""
+            error = _RETURN if "new-line character" in error else error
             yield from self._lose(end, f"broken quoting{where}: {error}")
 
     def _too_long(self) -> Iterator[Found]:
@@ -200,7 +203,7 @@ class _Parser:
             if row is None:
                 yield lines.start(line), line, f"broken quoting; {self._inside}"
             elif row:
-                yield self._judged(row, line)
+                yield self._judged(row, line, line + 1)
             lines.at = line + 1
 
     def _plainly_one(self, row: list[str], at: int, end: int) -> bool:
@@ -235,7 +238,7 @@ class _Parser:
             fits = row is not None and len(row) == self._width
             if fits:
                 shape = shape or self._around(end)
-                fits = shape.seen > 0 and shape.fits(row or [])
+                fits = shape.tells(end - at) and shape.fits(row or [])
             left -= not fits
             if left < 0:
                 return False
@@ -252,12 +255,13 @@ class _Parser:
         return self._near
 
     def _rows(self, texts: list[str]) -> Iterator[list[str]]:
-        reader = self._dialect.reader(texts)
-        while True:
+        """Yield the records in lines; where quoting is broken, those that single lines hold."""
+        reader, at = self._dialect.reader(texts), 0
+        while at < len(texts):
             try:
-                for row in reader:
-                    if len(row) == self._width:
-                        yield row
-                return
+                rows = [next(reader)]
             except csv.Error:
-                continue
+                inside = texts[at + 1 : reader.line_num]
+                rows = [self._dialect.alone(text) or [] for text in inside]
+            yield from (row for row in rows if len(row) == self._width)
+            at = reader.line_num

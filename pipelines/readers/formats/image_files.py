@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -15,6 +13,9 @@ import pyarrow as pa
 from pipelines import files
 from pipelines.errors import UserError
 from pipelines.readers import folders
+from pipelines.readers.formats.csv_lines import Dialect, Lines, header
+from pipelines.readers.formats.csv_records import records
+from pipelines.readers.line_blocks import Block
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import unusable
 from pipelines.readers.source import Source, check_reserved
@@ -154,7 +155,10 @@ def _metadata_file(folder: str) -> files.File | None:
 @lru_cache(maxsize=16)
 def _load(path: str, size: int, stamp: str) -> dict[str, dict[str, Any]]:
     """Return the columns of each file that a metadata file names; `stamp` tells versions apart."""
-    text = files.read_bytes(path).decode("utf-8-sig")
+    try:
+        text = files.read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 at byte {error.start}: save it as UTF-8") from error
     rows: dict[str, dict[str, Any]] = {}
     for number, row in _rows(path, text):
         name = row.pop(_FILE_NAME, None)
@@ -169,9 +173,7 @@ def _load(path: str, size: int, stamp: str) -> dict[str, dict[str, Any]]:
 
 def _rows(path: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     if path.endswith(".csv"):
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        for row in reader:
-            yield reader.line_num, {name: value for name, value in row.items() if name is not None}
+        yield from _csv_rows(path, text)
         return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
@@ -180,3 +182,12 @@ def _rows(path: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             except orjson.JSONDecodeError as error:
                 raise UserError(f"{path} line {number} is broken JSON: {error.msg}") from error
             yield number, row if isinstance(row, dict) else {}
+
+
+def _csv_rows(path: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    lines, dialect = Lines(iter([Block(text.encode(), 0, lambda: 0)])), Dialect(",", '"')
+    names = header(lines, dialect, path)
+    for _, line, row in records(lines, dialect, len(names)):
+        if isinstance(row, str):
+            raise UserError(f"{path} line {line + 1} is broken: {row}. Mend the line")
+        yield line + 1, dict(zip(names, row, strict=True))
