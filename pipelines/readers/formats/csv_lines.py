@@ -75,7 +75,7 @@ class Dialect:
         return re.compile(f"{field}(?:{d}{field})*+(?:\r?\n|\r)?")
 
 
-class Lines:
+class HeldLines:
     """The lines of a file from that of the record being read on."""
 
     def __init__(self, blocks: Iterator[Block]) -> None:
@@ -176,7 +176,7 @@ def parts(line: str) -> list[str]:
     return _LONE_RETURN.split(line) if "\r" in line else [line]
 
 
-def header(lines: Lines, dialect: Dialect, name: str) -> list[str]:
+def header(lines: HeldLines, dialect: Dialect, name: str) -> list[str]:
     """Return the fields of the first record and move past it.
 
     Raises:

@@ -23,7 +23,7 @@ import csv
 from collections.abc import Iterator
 from itertools import chain
 
-from pipelines.readers.formats.csv_lines import LONGEST_RECORD, Dialect, Lines, parts, size_of
+from pipelines.readers.formats.csv_lines import LONGEST_RECORD, Dialect, HeldLines, parts, size_of
 from pipelines.readers.formats.csv_shape import Shape
 from pipelines.readers.records import Unreadable
 
@@ -38,7 +38,7 @@ _LOOK_AHEAD = 1 << 20
 _RETURN = "a carriage return stands alone in an unquoted field, and its line is not several records"
 
 
-def records(lines: Lines, dialect: Dialect, width: int) -> Iterator[Found]:
+def csv_records(lines: HeldLines, dialect: Dialect, width: int) -> Iterator[Found]:
     """Yield the records of `width` fields from `lines.at` on, and the lines that are lost.
 
     Where the file cannot be read on, `lines.failed` says from which record.
@@ -47,7 +47,7 @@ def records(lines: Lines, dialect: Dialect, width: int) -> Iterator[Found]:
 
 
 class _Parser:
-    def __init__(self, lines: Lines, dialect: Dialect, width: int) -> None:
+    def __init__(self, lines: HeldLines, dialect: Dialect, width: int) -> None:
         self._lines, self._dialect, self._width = lines, dialect, width
         self._shape = Shape(width)
         self._near, self._near_end = self._shape, -1

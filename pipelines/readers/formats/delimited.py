@@ -11,8 +11,8 @@ from pydantic import Field
 
 from pipelines.files import File
 from pipelines.readers import compression
-from pipelines.readers.formats.csv_lines import Dialect, Lines, header
-from pipelines.readers.formats.csv_records import records
+from pipelines.readers.formats.csv_lines import Dialect, HeldLines, header
+from pipelines.readers.formats.csv_records import csv_records
 from pipelines.readers.line_blocks import blocks
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import Records, rest_lost
@@ -24,7 +24,10 @@ class Csv(Source):
     """CSV or TSV, plain or compressed, with a header line; values stay text.
 
     A quoted field may hold newlines, so a file cannot be split. Empty lines are no records; an
-    empty field is the empty string.
+    empty field is the empty string. A stray quote loses its own line: a record over several lines
+    that is broken, longer than 16 MiB, or made of lines that are each like the other records of the
+    file is lost with its first line, and the lines after it are read on their own. Each line lost
+    is a quarantined row.
     """
 
     unit: ClassVar[str] = "byte"
@@ -47,7 +50,7 @@ class Csv(Source):
         self, piece: Piece, *, required: Sequence[str] = (), size: ChunkSize = CHUNK_SIZE
     ) -> Iterator[Chunk]:
         """Yield the records of a whole file."""
-        lines = Lines(blocks(piece, size))
+        lines = HeldLines(blocks(piece, size))
         dialect = Dialect(self.delimiter or _delimiter(piece.name), self.quote)
         names = list(self.header or ()) or header(lines, dialect, piece.name)
         columns = Columns()
@@ -55,7 +58,7 @@ class Csv(Source):
             schema = pa.schema([(name, pa.string()) for name in names])
             columns = self.check(schema, piece.name, required)
         batch = _Batch(names)
-        for offset, line, row in records(lines, dialect, len(names)):
+        for offset, line, row in csv_records(lines, dialect, len(names)):
             batch.rows.append(row)
             batch.offsets.append(offset)
             batch.lines.append(line)

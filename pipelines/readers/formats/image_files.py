@@ -13,8 +13,8 @@ import pyarrow as pa
 from pipelines import files
 from pipelines.errors import UserError
 from pipelines.readers import folders
-from pipelines.readers.formats.csv_lines import Dialect, Lines, header
-from pipelines.readers.formats.csv_records import records
+from pipelines.readers.formats.csv_lines import Dialect, HeldLines, header
+from pipelines.readers.formats.csv_records import csv_records
 from pipelines.readers.line_blocks import Block
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import unusable
@@ -185,9 +185,9 @@ def _rows(path: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _csv_rows(path: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    lines, dialect = Lines(iter([Block(text.encode(), 0, lambda: 0)])), Dialect(",", '"')
+    lines, dialect = HeldLines(iter([Block(text.encode(), 0, lambda: 0)])), Dialect(",", '"')
     names = header(lines, dialect, path)
-    for _, line, row in records(lines, dialect, len(names)):
+    for _, line, row in csv_records(lines, dialect, len(names)):
         if isinstance(row, str):
             raise UserError(f"{path} line {line + 1} is broken: {row}. Mend the line")
         yield line + 1, dict(zip(names, row, strict=True))

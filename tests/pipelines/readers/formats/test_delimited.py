@@ -365,7 +365,7 @@ damage = st.dictionaries(st.integers(0, 39), st.integers(0, 12), max_size=3)
 
 
 @settings(
-    max_examples=4000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(tables, damage, st.booleans(), st.integers(1, 60))
 def test_csv_stray_quotes_harm_no_other_record(tmp_path, read_all, texts, stray, every, nbytes):
