@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +15,9 @@ import pyarrow.parquet as pq
 from pipelines import files
 from pipelines.errors import UserError
 from pipelines.readers import folders
+from pipelines.readers.formats.csv_lines import Dialect, HeldLines, header
+from pipelines.readers.formats.csv_records import csv_records
+from pipelines.readers.line_blocks import Block
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import unusable
 from pipelines.readers.source import Source, check_reserved
@@ -273,11 +274,12 @@ def _rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
         with files.open_arrow(path) as source:
             yield from enumerate(pq.read_table(source).to_pylist(), 1)
         return
-    text = files.read_bytes(path).decode("utf-8-sig")
+    try:
+        text = files.read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 at byte {error.start}: save it as UTF-8") from error
     if path.endswith(".csv"):
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        for row in reader:
-            yield reader.line_num, {name: value for name, value in row.items() if name is not None}
+        yield from _csv_rows(path, text)
         return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
@@ -286,3 +288,12 @@ def _rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
             except orjson.JSONDecodeError as error:
                 raise UserError(f"{path} line {number} is broken JSON: {error.msg}") from error
             yield number, row if isinstance(row, dict) else {}
+
+
+def _csv_rows(path: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    lines, dialect = HeldLines(iter([Block(text.encode(), 0, lambda: 0)])), Dialect(",", '"')
+    names = header(lines, dialect, path)
+    for _, line, row in csv_records(lines, dialect, len(names)):
+        if isinstance(row, str):
+            raise UserError(f"{path} line {line + 1} is broken: {row}. Mend the line")
+        yield line + 1, dict(zip(names, row, strict=True))

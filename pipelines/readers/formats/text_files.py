@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -95,8 +95,10 @@ class Text(Source):
         held: list[_Line] = []
         try:
             for block in blocks(piece, size):
+                known = len(held)
                 held += zip(block.offsets.tolist(), numbers, block.lines, strict=False)
-                blank = [i for i, line in enumerate(held) if not line[2] or line[2].isspace()]
+                new = enumerate(islice(held, known, None), known)
+                blank = [i for i, line in new if not line[2] or line[2].isspace()]
                 if blank:
                     yield from self._cut(piece, held[: blank[-1]], blank[:-1], size)
                     held = held[blank[-1] + 1 :]

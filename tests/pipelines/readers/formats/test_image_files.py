@@ -98,6 +98,9 @@ def test_images_fingerprint_follows_the_metadata(folder, name, pattern):
     ("name", "content", "said"),
     [
         ("metadata.csv", "name,x\n5.gif,1\n", "line 2 has no 'file_name'.*it has: name, x"),
+        ("metadata.csv", 'file_name,x\n5.gif,1\na,"b"c\n', "line 3 is broken: broken quoting"),
+        ("metadata.csv", 'file_name,x\n5.gif,"1\na,b\n', "line 2 is broken: .* never closed"),
+        ("metadata.csv", "file_name,x\n5.gif\n", "line 2 is broken: 1 fields, but the header has"),
         ("metadata.jsonl", '{"file_name": \n', "line 1 is broken JSON"),
         ("metadata.jsonl", '{"file_name": "5.gif", "image": 1}', "has a column 'image'"),
         ("metadata.jsonl", '{"file_name": "5.gif", "_key": 1}', "has a column '_key', which"),
@@ -106,6 +109,20 @@ def test_images_fingerprint_follows_the_metadata(folder, name, pattern):
 def test_images_broken_metadata_is_refused(folder, read_all, name, content, said):
     (folder / name).write_text(content)
     with pytest.raises(ValueError, match=said):
+        read_all(Images(path=str(folder)))
+
+
+def test_images_metadata_that_is_not_utf8_is_refused(folder, read_all):
+    (folder / "metadata.csv").write_bytes(b"file_name,x\n5.gif,\xe9\n")
+    with pytest.raises(ValueError, match=r"metadata.csv is not UTF-8 at byte 18"):
+        read_all(Images(path=str(folder)))
+
+
+def test_images_metadata_that_swallows_lines_is_refused(folder, read_all):
+    names = [f"{i}.png,{i}" for i in range(9)]
+    names[3], names[6] = '3.png,"3', '6.png,6"'
+    (folder / "metadata.csv").write_text("\n".join(["file_name,x", *names]))
+    with pytest.raises(ValueError, match=r"line 5 is broken: .* closes in line 8"):
         read_all(Images(path=str(folder)))
 
 
