@@ -23,9 +23,10 @@ class ImageNearDedup(PairDedup):
 
     Candidates are all pairs whose 64-bit perceptual hashes (pHash) are within `distance` bits; of
     images with the same hash, one is compared with other hashes. Each pair is verified on small
-    thumbnails. Images joined by verified pairs form a cluster, of which one is kept. All hashes
-    meet in one place (28 bytes per image). Reason: `near_duplicate`, with the similarity to the
-    image that is kept; where that is below `similarity`, the row is `linked through` others.
+    thumbnails. Images joined by verified pairs form a cluster. Its best image is kept, those
+    similar to that are dropped, and so on with what is left (see `link`). All hashes meet in one
+    place (28 bytes per image). Reason: `near_duplicate`, with the similarity to the image that is
+    kept.
     """
 
     op: Literal["image_near_dedup"] = "image_near_dedup"

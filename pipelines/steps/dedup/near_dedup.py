@@ -32,13 +32,14 @@ class NearDedup(PairDedup):
 
     Candidates share a band of their MinHash signatures; each pair is verified by the Jaccard
     similarity of the shingle sets, so nothing is dropped because of a sketch alone. Texts joined by
-    verified pairs form a cluster, of which one is kept. A text without words (or, for `unit: char`,
-    without characters other than white space) is similar to nothing; one shorter than a shingle is
-    one shingle. If more than 64 texts share a band, as those made from one template do, they are
-    banded again more finely. Shuffles 28 bytes per band and row, and the shingles of candidates, 4
-    bytes each. The pairs found meet in one place, about 200 bytes per duplicate, or, from 256
-    shards on (16 GB of input), in partitions. Reason: `near_duplicate`, with the similarity to the
-    row that is kept; where that is below `similarity`, the row is `linked through` others.
+    verified pairs form a cluster. Its best text is kept, the texts similar to that are dropped, and
+    so on with what is left: each dropped text is similar to a kept one (see `link`). A text without
+    words (or, for `unit: char`, without characters other than white space) is similar to nothing;
+    one shorter than a shingle is one shingle. If more than 64 texts share a band, as those made
+    from one template do, they are banded again more finely. Shuffles 28 bytes per band and row, and
+    the shingles of candidates, 4 bytes each. The pairs found meet in one place, about 200 bytes per
+    duplicate, or, from 256 shards on (16 GB of input), in partitions. Reason: `near_duplicate`,
+    with the similarity to the row that is kept.
     """
 
     op: Literal["near_dedup"] = "near_dedup"

@@ -16,7 +16,7 @@ from pipelines.rows.chance import Chance
 from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import Site
 from pipelines.steps.dedup.against import Dedup
-from pipelines.steps.dedup.clusters.cluster_rounds import Clusters
+from pipelines.steps.dedup.clusters.cluster_rounds import Clusters, Link
 from pipelines.steps.dedup.clusters.keepers import NODE
 from pipelines.steps.evidence import EVIDENCE, answer, ask
 
@@ -33,7 +33,9 @@ class PairDedup(Dedup):
     """A dedup that compares only rows that share a band, and these exactly."""
 
     reason: ClassVar[str] = "near_duplicate"
-    after_sign: ClassVar[tuple[str, ...]] = ("similarity", "prefer", "order", "keep", "against")
+    after_sign: ClassVar[tuple[str, ...]] = (
+        *("similarity", "link", "prefer", "order", "keep", "against"),
+    )
     one_place: ClassVar[bool] = False
     """Whether all rows of a band must meet, not only those of equal hash."""
     refines: ClassVar[bool] = False
@@ -41,6 +43,9 @@ class PairDedup(Dedup):
 
     similarity: float
     """Smallest similarity of two duplicates."""
+    link: Link = "direct"
+    """What makes a row a duplicate: `direct`, that it is similar to a row that is kept; `chain`,
+    that similar rows lead from it to the kept row, one to the next."""
 
     @classmethod
     def lacks(cls) -> list[str]:
@@ -114,7 +119,9 @@ class PairDedup(Dedup):
         def held(number: int, keys: Keys) -> pa.Table:
             return self.held(site, number, keys)
 
-        clusters = Clusters(site, self.op, self.reason, self.similarity, held, self.similarities)
+        clusters = Clusters(
+            site, self.op, self.reason, self.similarity, held, self.similarities, self.link
+        )
 
         def pair(address: str, mail: Mail) -> Iterator[Message]:
             return self._pair(mail["band"], partitions)

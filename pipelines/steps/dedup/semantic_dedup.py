@@ -23,7 +23,7 @@ from pipelines.rows.chance import Chance
 from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import WHOLE, Site, combine_address
 from pipelines.steps.dedup.against import Dedup
-from pipelines.steps.dedup.clusters.cluster_rounds import Clusters
+from pipelines.steps.dedup.clusters.cluster_rounds import Clusters, Link
 from pipelines.steps.dedup.clusters.keepers import MERIT, NODE, Keep, keeper_order
 from pipelines.steps.dedup.clusters.recall import QUERIES, Queries, have_a_better
 from pipelines.steps.dedup.vector_search import VectorSearch
@@ -57,24 +57,27 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
     Small corpora are compared exactly. Above 20,000 rows, centroids are trained on a sample (FAISS
     k-means), each vector goes to the cells of its nearest centroids, at most `probes`, and vectors
     that meet in a cell are compared exactly: so a dropped row always has a neighbour at
-    `similarity` or closer. Rows joined by such pairs form a cluster, of which one is kept. A zero
-    vector is similar to nothing. Small columns are shuffled; vectors go through files, once for
-    each group of neighbouring cells in which a row is compared; memory does not grow with the
-    number of similar pairs. Recall is measured: 1,000 rows drawn by hash are compared with all
-    rows. Some of them have a similar row that is better, so exact search would drop them; the
-    report says how many of these were found. Reasons: `semantic_duplicate`, with the similarity to
-    the row that is kept (where that is too low, the row is `linked through` others); `odd_vector`
-    where the vector is shorter or longer than most.
+    `similarity` or closer. Rows joined by such pairs form a cluster. Its best row is kept, the rows
+    similar to that are dropped, and so on with what is left: each dropped row is similar to a kept
+    one (see `link`). A zero vector is similar to nothing. Small columns are shuffled; vectors go
+    through files, once for each group of neighbouring cells in which a row is compared; memory does
+    not grow with the number of similar pairs. Recall is measured: 1,000 rows drawn by hash are
+    compared with all rows. Some of them have a similar row that is better; the report says of how
+    many of these the search found one. Reasons: `semantic_duplicate`, with the similarity to the
+    row that is kept; `odd_vector` where the vector is shorter or longer than most.
     """
 
     op: Literal["semantic_dedup"] = "semantic_dedup"
     extra: ClassVar[str | None] = "semantic"
     imports: ClassVar[tuple[str, ...]] = ("faiss",)
     after_sign: ClassVar[tuple[str, ...]] = (
-        *("similarity", "prefer", "order", "keep", "against"),
+        *("similarity", "link", "prefer", "order", "keep", "against"),
         *("index", "probes", "neighbours", "search", "gpu"),
     )
 
+    link: Link = "direct"
+    """What makes a row a duplicate: `direct`, that it is similar to a row that is kept; `chain`,
+    that similar rows lead from it to the kept row, one to the next."""
     keep: Keep | ByCentroid = "longest"  # type: ignore[assignment]  # more than others have
     """Which row is kept of those that `prefer` does not tell apart: the one with the longest
     content, the first in the input, the one with the smallest id, or the one closest to or farthest
@@ -109,9 +112,8 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
         found = measured.get("recall_found", 0)
         recall = f", a recall of {found / better:.3f}" if better else ""
         return (
-            f"of {asked:,.0f} rows drawn by hash and compared with all rows, {better:,.0f} are "
-            f"dropped by exact search for a similar row better than they; the run drops "
-            f"{found:,.0f} of these{recall}"
+            f"of {asked:,.0f} rows drawn by hash and compared with all rows, {better:,.0f} have a "
+            f"similar row better than they; the search found one for {found:,.0f} of these{recall}"
         )
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
@@ -121,7 +123,7 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
             return held_vectors(self.batches(site, number, keys), self.column)
 
         reason, threshold = "semantic_duplicate", self.similarity
-        clusters = Clusters(site, self.op, reason, threshold, held, similarities_of)
+        clusters = Clusters(site, self.op, reason, threshold, held, similarities_of, self.link)
 
         def train(address: str, mail: Mail) -> Iterator[Message]:
             return self._train(site, mail)

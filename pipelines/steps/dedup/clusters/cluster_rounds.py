@@ -9,24 +9,34 @@ their ends with `Clusters.post`, in any round; the rounds of `Clusters.rounds` d
    to the kept one is known, its verdict is posted; where the two never met as candidates, the homes
    of both are asked for evidence.
 3. The homes answer.
-4. The unknown similarities are measured, and the other verdicts are posted.
+4. The unknown similarities are measured, and the verdicts on rows that are similar enough are
+   posted. The others are linked to the kept row through dropped ones alone; with `link: chain` they
+   are dropped too.
+5. Else those of one cluster meet, are compared with each other, and decided one after the other.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.exchange.mail import Mail, Message, Round, home_number, message, scatter
+from pipelines.exchange.mail import Mail, Message, Round, home_number, message, note, scatter
 from pipelines.maths.arrays import Floats, Int64, Keys, mix
+from pipelines.maths.graph.greedy import Kept, keep_greedily
 from pipelines.rows import HOME, KEY, whole
+from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import WHOLE, Site, send_home
 from pipelines.steps.dedup.clusters.duplicates import decide_clusters, thinned, verdicts_on
+from pipelines.steps.dedup.clusters.keepers import NODE, ROW_ID, keeper_order
 from pipelines.steps.dedup.clusters.star_rounds import post_to_partitions, star_rounds
 from pipelines.steps.evidence import EVIDENCE, answer, ask
 
+Link = Literal["direct", "chain"]
+"""What makes a row a duplicate: similarity to a row that is kept, or to any row of its cluster."""
 SPREAD_FROM = 256
 """Shards from which on clusters are made in many places."""
 
@@ -45,6 +55,8 @@ class Clusters:
     """Return rows of a shard by their ascending keys: `_key`, `evidence` and other columns."""
     similarities: Callable[[pa.Array, Int64, Int64], Floats]
     """Return the similarity of pairs of positions in a column of evidence."""
+    link: Link = "direct"
+    """Whether rows that are linked through others alone are dropped."""
 
     @property
     def spread(self) -> bool:
@@ -75,13 +87,16 @@ class Clusters:
             Round(("edge", "node"), self._decide),
             Round(("wanted",), self._answer),
             Round(("unmeasured", EVIDENCE), self._measure),
+            *([Round(("linked",), self._settle)] if self.link == "direct" else []),
         )
 
     def _decide(self, address: str, mail: Mail) -> Iterator[Message]:
         """Post the verdicts that are known, and ask for evidence of the others."""
         dropped = decide_clusters(mail["edge"], mail["node"])
+        if self.link == "chain":
+            dropped = dropped.filter(dropped["ours"])
         known = pc.is_finite(dropped["value"])
-        yield from self._send(dropped.filter(known))
+        yield from self._send(dropped.filter(pc.and_(known, dropped["ours"])))
         unknown = dropped.filter(pc.invert(known))
         # By the dropped row, not by the kept one: a large cluster is shared among partitions.
         hashes = mix(unknown[KEY].to_numpy().astype(np.uint64))
@@ -101,14 +116,72 @@ class Clusters:
     def _measure(self, address: str, mail: Mail) -> Iterator[Message]:
         """Post verdicts with the similarity to the kept row, wherever that was unknown."""
         dropped, evidence = mail["unmeasured"], mail[EVIDENCE].sort_by(KEY)
+        dropped = dropped.sort_by(KEY)
         keys = evidence[KEY].to_numpy()
         left = np.searchsorted(keys, dropped[KEY].to_numpy())
         right = np.searchsorted(keys, dropped["keeper"].to_numpy())
         value = self.similarities(whole(evidence[EVIDENCE]), left, right)
         at = dropped.column_names.index("value")
-        return self._send(dropped.set_column(at, "value", pa.array(value)))
+        dropped = dropped.set_column(at, "value", pa.array(value))
+        if self.link == "chain":
+            yield from self._send(dropped)
+            return
+        similar = (value >= self.threshold) & dropped["ours"].to_numpy()
+        yield from self._send(dropped.filter(pa.array(similar)))
+        linked = dropped.select([*NODE, "keeper"])
+        linked = linked.append_column(EVIDENCE, evidence[EVIDENCE].take(pa.array(left)))
+        linked = linked.filter(pa.array(~similar))
+        hashes = mix(linked["keeper"].to_numpy().astype(np.uint64))
+        to = hashes % np.uint64(self.site.partitions)
+        for address, part in scatter(linked, to, "linked:{}".format):
+            yield message(address, "linked", part)
+
+    def _settle(self, address: str, mail: Mail) -> Iterator[Message]:
+        """Decide on the rows of each cluster that are not similar to its best row."""
+        linked = mail["linked"]
+        groups = np.unique(linked["keeper"].to_numpy(), return_inverse=True)[1]
+        order = keeper_order(groups, linked)
+        linked, groups = linked.take(pa.array(order)).combine_chunks(), groups[order]
+        bounds = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))
+        left_out = 0
+        for start, stop in pairwise(bounds.tolist()):
+            if stop - start > 1:
+                rows = linked.slice(start, stop - start)
+                kept = self._kept(rows)
+                left_out += kept.left_out
+                yield from self._send(_dropped(rows, kept))
+        if left_out:
+            yield note(self.op, "rows of large clusters kept without being compared", left_out)
+
+    def _kept(self, rows: pa.Table) -> Kept:
+        evidence = whole(rows[EVIDENCE])
+        earlier = int(of_earlier_run(rows[HOME].to_numpy()).sum())
+        return keep_greedily(
+            len(rows),
+            lambda left, right: self.similarities(evidence, left, right),
+            self.threshold,
+            fixed=earlier,
+        )
 
     def _send(self, dropped: pa.Table) -> Iterator[Message]:
         return send_home(
             verdicts_on(dropped, self.reason, self.threshold), dropped[HOME].to_numpy()
         )
+
+
+def _dropped(rows: pa.Table, kept: Kept) -> pa.Table:
+    """Return what `verdicts_on` takes of the rows of a cluster that are dropped."""
+    gone = np.flatnonzero(kept.keeper != np.arange(len(rows)))
+    keepers, ids = kept.keeper[gone], whole(rows[ROW_ID])
+    other = ids.take(pa.array(keepers))
+    return pa.table(
+        {
+            KEY: rows[KEY].to_numpy()[gone],
+            HOME: rows[HOME].to_numpy()[gone],
+            "keeper": rows[KEY].to_numpy()[keepers],
+            "other": other,
+            "value": kept.similarity[gone],
+            "through": other,
+            "closest": kept.similarity[gone],
+        }
+    )

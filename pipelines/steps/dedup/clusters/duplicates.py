@@ -10,7 +10,7 @@ from pipelines.maths.graph.components import components
 from pipelines.rows import HOME, KEY, whole
 from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import verdict_table
-from pipelines.steps.dedup.clusters.keepers import ROW_ID, earlier_detail, keeper_order
+from pipelines.steps.dedup.clusters.keepers import NODE, ROW_ID, earlier_detail, keeper_order
 
 
 def thinned(edges: pa.Table, nodes: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -36,24 +36,30 @@ def thinned(edges: pa.Table, nodes: pa.Table) -> tuple[pa.Table, pa.Table]:
 
 
 def decide_clusters(edges: pa.Table, nodes: pa.Table) -> pa.Table:
-    """Return what is known of each row that is dropped because another of its component is kept.
+    """Return what is known of each row of a component but the best, which is kept.
 
-    Rows of earlier runs are never dropped.
+    Rows of earlier runs are among them where the similarity of some row of their component to the
+    best is unknown: they are never dropped, but others may be dropped for them.
 
     Returns:
-        columns `_key`, `_home`; `keeper`, `keeper_home` and `other`, the key, home and id of the
-        kept row; `value`, the similarity to it, NaN where it was not measured; `through` and
-        `closest`, the id of the closest row it was compared with and the similarity to that.
+        columns NODE; `ours`, false for rows of earlier runs; `keeper`, `keeper_home` and `other`,
+        the key, home and id of the best row; `value`, the similarity to it, NaN where it was not
+        measured; `through` and `closest`, the id of the closest row it was compared with and the
+        similarity to that.
     """
     graph = _graph(edges, nodes)
     to_best, closest, similarity = _evidence_of(graph)
     keys, homes = graph.nodes[KEY].to_numpy(), graph.nodes[HOME].to_numpy()
-    dropped = np.flatnonzero((graph.best != np.arange(len(keys))) & ~of_earlier_run(homes))
+    ours = ~of_earlier_run(homes)
+    open_ = np.unique(graph.best[ours & np.isnan(to_best) & (graph.best != np.arange(len(keys)))])
+    to_best[~ours] = np.nan
+    asked = ours | np.isin(graph.best, open_)
+    dropped = np.flatnonzero((graph.best != np.arange(len(keys))) & asked)
     keeper, ids = graph.best[dropped], whole(graph.nodes[ROW_ID])
     return pa.table(
         {
-            KEY: keys[dropped],
-            HOME: homes[dropped],
+            **{name: graph.nodes[name].take(pa.array(dropped)) for name in NODE},
+            "ours": ours[dropped],
             "keeper": keys[keeper],
             "keeper_home": homes[keeper],
             "other": ids.take(pa.array(keeper)),

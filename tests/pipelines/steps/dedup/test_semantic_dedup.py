@@ -14,7 +14,6 @@ import pipelines.maths.vectors.joins
 import pipelines.maths.vectors.unit_vectors
 from pipelines.errors import UserError
 from pipelines.exchange.mail import message_kind, open_mail, run_rounds
-from pipelines.maths.graph.components import components
 from pipelines.rows import KEY, Columns, MissingColumn, Rows
 from pipelines.rows.chance import Chance
 from pipelines.steps.dedup.semantic_dedup import SemanticDedup
@@ -36,13 +35,18 @@ def column(vectors: np.ndarray) -> pa.Array:
 
 
 def brute(vectors: np.ndarray, threshold: float) -> dict[str, str]:
-    """{dropped id: kept id}: the smallest id of each component, since no row is longer."""
+    """{dropped id: kept id}: smallest id first, for the first kept row like it."""
     unit = vectors.astype(np.float32).astype(np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    left, right = np.nonzero(np.triu(unit @ unit.T >= threshold, 1))
-    groups = components(left, right, len(unit))
-    first = {g: i for i, g in reversed(list(enumerate(groups.tolist())))}
-    return {f"r{i:05d}": f"r{first[g]:05d}" for i, g in enumerate(groups.tolist()) if first[g] != i}
+    alike = unit @ unit.T >= threshold
+    kept, found = [], {}
+    for i in range(len(unit)):
+        like = [k for k in kept if alike[k, i]]
+        if like:
+            found[f"r{i:05d}"] = f"r{like[0]:05d}"
+        else:
+            kept.append(i)
+    return found
 
 
 def dropped(step, rows, tmp_path, **how) -> dict[str, str]:
@@ -61,13 +65,24 @@ def test_semantic_dedup_evidence_is_the_similarity_to_the_row_that_is_kept(tmp_p
     vectors = clumps(groups=50, size=4, spread=0.5)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     found = decide(STEP, make_rows(v=column(vectors)), tmp_path)
-    assert any(v.detail for v in found.values())
     for row_id, verdict in found.items():
         product = unit[int(row_id[1:])] @ unit[int(verdict.other[1:])]
         assert verdict.value == pytest.approx(product, abs=2e-6)
         assert verdict.threshold == 0.9
         assert verdict.reason == "semantic_duplicate"
-        assert (verdict.detail is None) == (verdict.value >= 0.9)
+        assert verdict.value >= 0.9
+        assert verdict.other not in found
+
+
+def test_semantic_dedup_of_chains_drops_what_is_linked(tmp_path):
+    vectors = clumps(groups=50, size=4, spread=0.5)
+    rows = make_rows(v=column(vectors))
+    chain = SemanticDedup(similarity=0.9, column="v", link="chain")
+    found, direct = decide(chain, rows, tmp_path), decide(STEP, rows, tmp_path)
+    assert set(direct) < set(found)
+    far = {i for i, v in found.items() if v.value < 0.9}
+    assert far
+    assert {i for i, v in found.items() if v.detail} == far
 
 
 @pytest.fixture

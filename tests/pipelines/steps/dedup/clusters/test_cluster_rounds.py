@@ -42,7 +42,7 @@ def tables(edges, n: int, keys: np.ndarray, lengths=None) -> tuple[pa.Table, pa.
     return table, pa.table(nodes).take(pa.array(ends))
 
 
-def verdicts(edges, tmp_path, order=None, parts=1, lengths=None, arrival=0):
+def verdicts(edges, tmp_path, order=None, parts=1, lengths=None, arrival=0, link="chain"):
     """Verdicts on nodes 0..n-1 as {id: row of the verdict}, and the counts of notes."""
     n = 1 + max(max(a, b) for a, b, _ in edges)
     keys = np.arange(n) if order is None else np.array(order)
@@ -63,7 +63,7 @@ def verdicts(edges, tmp_path, order=None, parts=1, lengths=None, arrival=0):
         return np.array([similarity_of(0, 1) if np.isnan(s) else s for s in found])
 
     site = Site(str(tmp_path), "s", Chance(0, 1), 2)
-    clusters = Clusters(site, "twins", "twin", THRESHOLD, held, similarities)
+    clusters = Clusters(site, "twins", "twin", THRESHOLD, held, similarities, link)
     mail = []
     for part in range(parts):
         edge, node = tables(edges[part::parts], n, keys, lengths) if edges[part::parts] else (0, 0)
@@ -121,20 +121,42 @@ EDGES = st.lists(
 ).map(lambda edges: [*{(a, b): (a, b, s) for a, b, s in edges if a < b}.values(), (0, 10, 0.8)])
 
 
+def greedy_verdicts(known):
+    """Go through the rows in order; drop each for the first kept one like it, if there is one."""
+    kept, found = [], {}
+    for name in sorted(f"r{i}" for i in range(11)):
+        i = int(name[1:])
+        for keeper in kept:
+            value = known.get(frozenset((i, keeper)), similarity_of(i, keeper))
+            if value >= THRESHOLD:
+                row = {"reason": "twin", "threshold": THRESHOLD, "detail": None}
+                found[name] = row | {"other": f"r{keeper}", "value": value}
+                break
+        else:
+            kept.append(i)
+    return found
+
+
 @settings(max_examples=60)
-@given(EDGES, st.permutations(range(11)), st.integers(1, 4), st.integers(0, 9), st.booleans())
+@given(
+    *(EDGES, st.permutations(range(11)), st.integers(1, 4), st.integers(0, 9), st.booleans()),
+    st.sampled_from(["direct", "chain"]),
+)
 def test_verdicts_do_not_depend_on_keys_parts_arrival_or_places(
-    tmp_path_factory, edges, order, parts, arrival, spread
+    tmp_path_factory, edges, order, parts, arrival, spread, link
 ):
     work = tmp_path_factory.getbasetemp()
-    expected, _ = verdicts(edges, work)
+    expected, _ = verdicts(edges, work, link=link)
     with pytest.MonkeyPatch.context() as patch:
         if spread:
             patch.setattr(pipelines.steps.dedup.clusters.cluster_rounds, "SPREAD_FROM", 1)
             patch.setattr(pipelines.steps.dedup.clusters.star_rounds, "TURNS", 1)
-        found, _ = verdicts(edges, work, order, parts, arrival=arrival)
+        found, _ = verdicts(edges, work, order, parts, arrival=arrival, link=link)
     assert found == expected
     known = measured(edges)
+    if link == "direct":
+        assert found == greedy_verdicts(known)
+        return
     groups = components(*np.array([(a, b) for a, b, _ in edges]).T, 11)
     for group in np.unique(groups):
         keeper, *others = np.flatnonzero(groups == group).tolist()
@@ -159,11 +181,15 @@ def test_clusters_in_many_places_are_those_of_one_place(tmp_path, monkeypatch, t
     edges = [(int(a), int(b), s) for a, b, s in edges]
     lengths = rng.integers(0, 50, 1200)
     expected, none = verdicts(edges, tmp_path, lengths=lengths)
+    direct, _ = verdicts(edges, tmp_path, lengths=lengths, link="direct")
     monkeypatch.setattr(pipelines.steps.dedup.clusters.cluster_rounds, "SPREAD_FROM", 1)
     monkeypatch.setattr(pipelines.steps.dedup.clusters.star_rounds, "TURNS", turns)
     found, joined_at_the_end = verdicts(edges, tmp_path, parts=3, lengths=lengths)
     assert found == expected
     assert len(found) > 800
+    again, _ = verdicts(edges, tmp_path, parts=3, lengths=lengths, link="direct")
+    assert again == direct
+    assert 200 < len(direct) < len(found)
     assert none == 0
     assert 0 < joined_at_the_end < len(edges) / 3**turns
 
