@@ -3,7 +3,8 @@
 import bz2
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import zstandard
@@ -17,6 +18,12 @@ _OPEN: dict[str, Callable[[], Any]] = {
     ".xz": lzma.LZMADecompressor,
 }
 SUFFIXES = tuple(_OPEN)
+_MOST = 1 << 20
+"""Bytes that are yielded at once."""
+_ZSTD_PORTION = 1 << 9
+_GZIP = b"\x1f\x8b\x08"
+_PROBE = 1 << 12
+"""Compressed bytes that must expand for a stream to begin where its magic number stands."""
 RATIO = 4
 """How much larger text is, about, once decompressed."""
 
@@ -40,8 +47,21 @@ def expanded_size(file: File) -> int:
     return file.size * (1 if compression_of(file.path) is None else RATIO)
 
 
-def decompressed(file: BinaryIO, kind: str, step: int = 1 << 18) -> Iterator[bytes]:
-    """Yield the bytes of a compressed file; concatenated streams are read through.
+@dataclass(frozen=True)
+class Gap:
+    """A damaged stream that others follow in the same file."""
+
+    said: str
+
+    def __str__(self) -> str:
+        """Return what is wrong with it."""
+        return self.said
+
+
+def decompressed(file: BinaryIO, kind: str, step: int = 1 << 18) -> Iterator[bytes | Gap]:
+    """Yield the bytes of a compressed file, in pieces of bounded size.
+
+    Concatenated streams are read through. A damaged .gz stream is a gap where another follows.
 
     Raises:
         BrokenStream: the file is damaged, ends early, or is not of this kind.
@@ -51,15 +71,59 @@ def decompressed(file: BinaryIO, kind: str, step: int = 1 << 18) -> Iterator[byt
         read += len(data)
         while data and (inside or data.strip(b"\0")):  # zeros may pad the end
             try:
-                out = stream.decompress(data)
+                data = yield from _expanded(stream, data, kind)
             except (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, ValueError) as error:
-                raise BrokenStream(
-                    f"damaged {kind} stream before compressed byte {read}: {error}"
-                ) from error
-            if out:
-                yield out
-            data, inside = b"", not stream.eof
+                said = f"damaged {kind} stream before compressed byte {read}: {error}"
+                following = _next_stream(file, data, step) if kind == ".gz" else None
+                if following is None:
+                    raise BrokenStream(said) from error
+                yield Gap(said)
+                stream, data, skipped = _OPEN[kind](), *following
+                read, inside = read + skipped, True
+                continue
+            inside = not stream.eof
             if stream.eof:
-                data, stream = stream.unused_data, _OPEN[kind]()
+                stream = _OPEN[kind]()
     if inside:
         raise BrokenStream(f"truncated {kind} stream: it ends after {read} bytes, unfinished")
+
+
+def _expanded(stream: Any, data: bytes, kind: str) -> Generator[bytes, None, bytes]:
+    """Yield what a stream makes of some bytes, never much at once, whatever they expand to.
+
+    Returns:
+        The bytes after the end of the stream.
+    """
+    if kind == ".zst":  # has no bound of its own; 4 bytes may hold 128 KiB
+        for start in range(0, len(data), _ZSTD_PORTION):
+            out = stream.decompress(data[start : start + _ZSTD_PORTION])
+            yield from (out[i : i + _MOST] for i in range(0, len(out), _MOST))
+            if stream.eof:
+                return bytes(stream.unused_data) + data[start + _ZSTD_PORTION :]
+        return b""
+    while True:
+        if out := stream.decompress(data, _MOST):
+            yield out
+        data = stream.unconsumed_tail if kind == ".gz" else b""
+        if stream.eof or (len(out) < _MOST and not data):
+            return bytes(stream.unused_data) if stream.eof else b""
+
+
+def _next_stream(file: BinaryIO, data: bytes, step: int) -> tuple[bytes, int] | None:
+    """Return the bytes from where the next gzip stream begins, and how many were read meanwhile."""
+    at, skipped = 1, 0
+    while True:
+        while (at := data.find(_GZIP, at)) >= 0:
+            data += (more := file.read(max(0, at + _PROBE - len(data))))
+            skipped += len(more)
+            try:
+                if zlib.decompressobj(wbits=31).decompress(data[at : at + _PROBE], 1 << 16):
+                    return data[at:], skipped
+            except zlib.error:
+                pass
+            at += 1
+        more = file.read(step)
+        if not more:
+            return None
+        skipped += len(more)
+        data, at = data[-len(_GZIP) + 1 :] + more, 0

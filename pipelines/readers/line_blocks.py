@@ -1,7 +1,9 @@
 """Lines of a file by byte range: a piece owns the lines that start in it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,12 +11,14 @@ import numpy as np
 from pipelines import files
 from pipelines.maths.arrays import Int64
 from pipelines.readers import compression
-from pipelines.readers.reader import Chunk, ChunkSize, Piece
-from pipelines.readers.records import Unreadable, rest_lost
+from pipelines.readers.reader import REST_LOST, Chunk, ChunkSize, Piece
+from pipelines.readers.records import Unreadable, lost_at, rest_lost
 
 _STEP = 1 << 20
 _FOREVER = 1 << 62
 _BOM = b"\xef\xbb\xbf"
+LONGEST_LINE = 64 << 20
+"""Bytes of a line that are read; a longer one is a record that cannot be read."""
 
 
 @dataclass
@@ -26,6 +30,8 @@ class Block:
     offset: int
     """Byte of the file, uncompressed, the first line starts at."""
     _newlines_before: Callable[[], int] = field(repr=False)
+    gap: str | None = None
+    """What is lost where the block stands for something that could not be read."""
 
     @cached_property
     def lines(self) -> list[bytes]:
@@ -57,59 +63,143 @@ class Block:
 def blocks(piece: Piece, size: ChunkSize) -> Iterator[Block]:
     """Yield the lines that start in the piece, in blocks of about `size.bytes`.
 
+    What stands for a line that is too long, or for what cannot be read of a stream that goes on
+    after it, is a block of its own, with a `gap`.
+
     Raises:
         Unreadable: the file cannot be read on; all whole lines before were yielded.
     """
     kind = compression.compression_of(piece.path)
     stop = piece.stop if kind is None else _FOREVER
     # One byte early: a line starts in the piece if a newline, or nothing, stands before it.
-    offset, skip = (piece.start - 1, True) if piece.start else (0, False)
-    newlines, before = 0, _Newlines(piece)
-    rest: list[bytes] = []
-    held = 0
-    parts = _parts(piece, kind, offset, min(_STEP, size.bytes))
+    start, skip = (piece.start - 1, True) if piece.start else (0, False)
+    lines = _Lines(start, _Newlines(piece))
+    parts = _parts(piece, kind, start, min(_STEP, size.bytes))
     failed: OSError | None = None
-    while offset < stop:
+    while lines.offset < stop:
         part, failed = _next(parts)
-        if part is None and failed is None and kind is None and offset + held < stop:
+        ended = part is None and failed is None
+        if ended and kind is None and lines.end < stop:
             failed = OSError(f"the file ends here; it had {stop:,} bytes when it was listed")
         if failed is not None and piece.start and isinstance(failed, _MISSING):
             return  # the piece at the start of the file says so
+        if isinstance(part, compression.Gap):
+            yield from lines.cut(stop, whole=False)
+            yield lines.gap(f"{REST_LOST} up to the next stream in it: {part}")
+            continue
         if skip and part is not None:
             cut = part.find(b"\n") + 1
-            offset += cut or len(part)
+            lines.offset += cut or len(part)
             part, skip = part[cut:], not cut
-            if offset >= stop:
+            if lines.offset >= stop:
                 return
             if skip:
                 continue
         if part:
-            rest.append(part)
-            held += len(part)
-        enough = held >= size.bytes or offset + held >= stop
-        if part is not None and not (enough and b"\n" in part):
-            continue
-        data = b"".join(rest)
-        end = len(data) if part is None and failed is None else data.rfind(b"\n") + 1
-        if offset + end >= stop:
-            end = min(end, data.find(b"\n", stop - 1 - offset) + 1 or end)
-        rest = [data[end:]]
-        held = len(data) - end
-        if end:
-            block = Block(data[:end], offset, before.plus(newlines))
-            yield block
-            offset += end
-            newlines += block.data.count(b"\n")
+            lines.add(part)
+        if part is None or lines.long or (lines.held >= size.bytes and b"\n" in part):
+            yield from lines.cut(stop, whole=ended and failed is None)
+        elif lines.end >= stop and b"\n" in part:
+            yield from lines.cut(stop, whole=False)
         if part is None:
             break
-    if failed is not None and offset < stop:
-        raise Unreadable(max(offset, piece.start), _in_words(failed)) from failed
+    if failed is not None and lines.offset < stop:
+        raise Unreadable(max(lines.offset, piece.start), _in_words(failed)) from failed
+
+
+class _Lines:
+    """The bytes from the first line that was not yielded yet."""
+
+    def __init__(self, offset: int, before: _Newlines) -> None:
+        self.offset, self.held = offset, 0
+        self._parts: list[bytes] = []
+        self._lost = 0  # bytes of a line too long to hold that were let go
+        self._newlines, self._before = 0, before
+
+    @property
+    def end(self) -> int:
+        """Byte of the file after what was read."""
+        return self.offset + self._lost + self.held
+
+    @property
+    def long(self) -> bool:
+        """Whether more is held than a line may have."""
+        return self.held > LONGEST_LINE or bool(self._lost)
+
+    def add(self, part: bytes) -> None:
+        """Hold what follows."""
+        self._parts.append(part)
+        self.held += len(part)
+
+    def cut(self, stop: int, *, whole: bool) -> Iterator[Block]:
+        """Yield the whole lines that start before `stop`; the last needs no newline if `whole`."""
+        data = b"".join(self._parts)
+        if self._lost:
+            yield from self._after_long(data, whole)
+            return
+        end = len(data) if whole else data.rfind(b"\n") + 1
+        if self.offset + end >= stop:
+            end = min(end, data.find(b"\n", max(0, stop - 1 - self.offset)) + 1 or end)
+        self._keep(data[end:])
+        if end > LONGEST_LINE:
+            yield from self._lines_of(data[:end])
+        elif end:
+            yield self._block(data[:end], end)
+        elif self.held > LONGEST_LINE:
+            self._lost = self.held
+            self._keep(b"")
+
+    def _lines_of(self, data: bytes) -> Iterator[Block]:
+        """Yield whole lines of which some may be too long."""
+        start = at = 0
+        while at < len(data):
+            stop = data.find(b"\n", at) + 1 or len(data)
+            if stop - at > LONGEST_LINE:
+                if at > start:
+                    yield self._block(data[start:at], at - start)
+                yield self._too_long(stop - at)
+                start = stop
+            at = stop
+        if at > start:
+            yield self._block(data[start:], at - start)
+
+    def _too_long(self, length: int) -> Block:
+        said = f"a line of {length:,} bytes; at most {LONGEST_LINE:,} are read"
+        return replace(self._block(b"\xff\n", length), gap=said)
+
+    def _after_long(self, data: bytes, whole: bool) -> Iterator[Block]:
+        end = data.find(b"\n") + 1
+        self._lost += end or len(data)
+        self._keep(data[end:] if end else b"")
+        if end or whole:
+            lost, self._lost = self._lost, 0
+            yield self._too_long(lost)
+
+    def gap(self, said: str) -> Block:
+        """Return what stands for the rest of a line and what followed it, and let go of it."""
+        lost, self._lost = self._lost + self.held, 0
+        self._keep(b"")
+        # One byte more, which no line has: what follows must not stand at the same byte.
+        return replace(self._block(b"\xff\n", lost + 1), gap=said)
+
+    def _keep(self, data: bytes) -> None:
+        self._parts, self.held = [data] if data else [], len(data)
+
+    def _block(self, data: bytes, length: int) -> Block:
+        """Return a block that stands for `length` bytes of the file, and move past them."""
+        newlines, before = self._newlines, self._before
+        block = Block(data, self.offset, before.plus(newlines))
+        self._newlines += data.count(b"\n")
+        self.offset += length
+        return block
 
 
 _MISSING = (FileNotFoundError, PermissionError)
 
 
-def _next(parts: Iterator[bytes]) -> tuple[bytes | None, OSError | None]:
+def _next(
+    parts: Iterator[bytes | compression.Gap],
+) -> tuple[bytes | compression.Gap | None, OSError | None]:
     """Return the next part, or None and, where reading failed, why."""
     try:
         return next(parts, None), None
@@ -119,7 +209,9 @@ def _next(parts: Iterator[bytes]) -> tuple[bytes | None, OSError | None]:
         return None, error
 
 
-def _parts(piece: Piece, kind: str | None, start: int, step: int) -> Iterator[bytes]:
+def _parts(
+    piece: Piece, kind: str | None, start: int, step: int
+) -> Iterator[bytes | compression.Gap]:
     with files.open_input(piece.path) as file:
         if kind is not None:
             yield from compression.decompressed(file, kind)
@@ -166,9 +258,14 @@ def chunks_of(
     """Yield the chunks of each block, and a bad record where the file cannot be read on."""
     try:
         for block in blocks(piece, size):
-            yield from parse(block)
+            yield from [gap_chunk(piece, block)] if block.gap else parse(block)
     except Unreadable as error:
         yield rest_lost(piece, error.position, f"byte {error.position}", str(error))
+
+
+def gap_chunk(piece: Piece, block: Block) -> Chunk:
+    """Return the chunk of a block that stands for something that could not be read."""
+    return lost_at(piece, block.offset, block.where(block.offset), block.gap or "")
 
 
 def invalid_utf8(line: bytes) -> str | None:

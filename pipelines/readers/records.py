@@ -128,10 +128,15 @@ class Unreadable(Exception):
         self.position = position
 
 
+def lost_at(piece: Piece, position: int, where: str, error: str) -> Chunk:
+    """Return a chunk of one record that could not be read."""
+    key = int(keys.pack(piece.file, [position])[0])
+    return Chunk(_no_rows(), [Bad(key, piece.name, where, error, rest_lost=REST_LOST in error)])
+
+
 def rest_lost(piece: Piece, position: int, where: str, error: str) -> Chunk:
     """Return a chunk that says only that a file cannot be read from `position` on."""
-    key = int(keys.pack(piece.file, [position])[0])
-    return Chunk(_no_rows(), [Bad(key, piece.name, where, f"{REST_LOST}: {error}", rest_lost=True)])
+    return lost_at(piece, position, where, f"{REST_LOST}: {error}")
 
 
 def rows_lost(piece: Piece, rows: range, error: str, size: ChunkSize) -> Iterator[Chunk]:

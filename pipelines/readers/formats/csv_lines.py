@@ -88,6 +88,8 @@ class HeldLines:
         self.starts: list[int] = [0]
         """Byte each line held starts at, and the byte after the last."""
         self.failed: Unreadable | None = None
+        self.gaps: dict[int, str] = {}
+        """What is lost, by the byte of the line that stands for it."""
 
     @property
     def end(self) -> int:
@@ -143,6 +145,8 @@ class HeldLines:
         returns: bool | None = None
         try:
             for block in blocks:
+                if block.gap:
+                    self.gaps[block.offset] = block.gap
                 if returns is None:
                     returns = _FIRST_END_IS_RETURN.match(block.data) is not None
                 text = block.data.decode(errors="surrogateescape")

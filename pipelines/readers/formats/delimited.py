@@ -59,7 +59,7 @@ class Csv(Source):
             columns = self.check(schema, piece.name, required)
         batch = _Batch(names)
         for offset, line, row in csv_records(lines, dialect, len(names)):
-            batch.rows.append(row)
+            batch.rows.append(lines.gaps.pop(offset, row))
             batch.offsets.append(offset)
             batch.lines.append(line)
             if len(batch.rows) >= size.rows or offset - batch.offsets[0] >= size.bytes:

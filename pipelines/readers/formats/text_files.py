@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
-from typing import ClassVar, Literal
+from typing import BinaryIO, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +13,9 @@ import pyarrow as pa
 from pipelines import files
 from pipelines.maths.arrays import Int64
 from pipelines.readers import compression, folders
-from pipelines.readers.line_blocks import Block, blocks, chunks_of, invalid_utf8
+from pipelines.readers.line_blocks import LONGEST_LINE, Block, blocks, chunks_of, invalid_utf8
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
-from pipelines.readers.records import Records, Unreadable, rest_lost
+from pipelines.readers.records import Records, Unreadable, lost_at, rest_lost
 from pipelines.readers.source import Source
 from pipelines.rows import Columns
 
@@ -93,15 +93,30 @@ class Text(Source):
     def _paragraphs(self, piece: Piece, size: ChunkSize) -> Iterator[Chunk]:
         numbers = itertools.count(1)
         held: list[_Line] = []
+        lost = False  # the lines up to the next blank one belong to a paragraph that is lost
         try:
             for block in blocks(piece, size):
+                if block.gap:
+                    at = held[0][0] if held else block.offset
+                    yield lost_at(piece, at, f"line {next(numbers)}, byte {at}", block.gap)
+                    held = []
+                    continue
                 known = len(held)
                 held += zip(block.offsets.tolist(), numbers, block.lines, strict=False)
                 new = enumerate(islice(held, known, None), known)
                 blank = [i for i, line in new if not line[2] or line[2].isspace()]
                 if blank:
-                    yield from self._cut(piece, held[: blank[-1]], blank[:-1], size)
-                    held = held[blank[-1] + 1 :]
+                    first = blank[0] if lost else 0
+                    cuts = [at - first for at in blank[:-1] if at >= first]
+                    yield from self._cut(piece, held[first : blank[-1]], cuts, size)
+                    held, lost = held[blank[-1] + 1 :], False
+                if lost:
+                    held = []
+                elif sum(len(line) for _, _, line in held) > LONGEST_LINE:
+                    at, number, _ = held[0]
+                    said = f"a paragraph of more than {LONGEST_LINE:,} bytes"
+                    yield lost_at(piece, at, f"line {number}, byte {at}", said)
+                    held, lost = [], True
         except Unreadable as error:
             at = held[0][0] if held else error.position
             yield rest_lost(piece, at, f"byte {at}", str(error))
@@ -149,13 +164,22 @@ def decode_texts(texts: list[bytes]) -> tuple[pa.Array, dict[int, str]]:
         return pa.array(kept, pa.binary()).cast(pa.string()), wrong
 
 
+def _portions(file: BinaryIO) -> Iterator[bytes]:
+    while part := file.read(1 << 20):
+        yield part
+
+
 def _read_text(piece: Piece) -> bytes:
-    kind = compression.compression_of(piece.path)
-    if kind is None:
-        data = files.read_bytes(piece.path)
-    else:
-        with files.open_input(piece.path) as file:
-            data = b"".join(compression.decompressed(file, kind))
+    kind, parts, held = compression.compression_of(piece.path), [], 0
+    with files.open_input(piece.path) as file:
+        for part in compression.decompressed(file, kind) if kind else _portions(file):
+            if isinstance(part, compression.Gap):
+                raise folders.BadFile(str(part))
+            parts.append(part)
+            held += len(part)
+            if held > LONGEST_LINE:
+                raise folders.BadFile(f"more than {LONGEST_LINE:,} bytes of text in one file")
+    data = b"".join(parts)
     error = invalid_utf8(data)
     if error is not None:
         raise folders.BadFile(error)
