@@ -15,9 +15,11 @@ from pipelines.readers.formats.messages import rows_of_batch
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import Unreadable, rest_lost, rows_lost
 from pipelines.readers.source import Source
-from pipelines.readers.tables import chunks
+from pipelines.readers.tables import chunks, named
 
 _MAGIC = b"ARROW1"
+_ROWS_OF_NO_BYTES = 1 << 24
+"""Rows that a record batch may have without a byte for each, as nulls have none."""
 
 
 class ArrowFiles(Source):
@@ -41,6 +43,7 @@ class ArrowFiles(Source):
                 for at, batch in batches:
                     if at >= piece.stop:
                         return
+                    _check_rows(batch.num_rows, file.size(), at)
                     mine, stop = at >= piece.start, row + batch.num_rows
                     if mine and isinstance(batch, _Damaged):
                         yield from rows_lost(piece, range(row, stop), batch.error, size)
@@ -96,8 +99,14 @@ def _unreadable(position: int) -> Iterator[None]:
         yield
     except files.TRANSIENT:
         raise
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise Unreadable(position, str(error)) from error
+
+
+def _check_rows(rows: int, size: int, position: int) -> None:
+    """Refuse a record batch that claims more rows than its file can hold."""
+    if rows < 0 or rows > max(_ROWS_OF_NO_BYTES, 8 * size):
+        raise Unreadable(position, f"a record batch claims {rows:,} rows in {size:,} bytes")
 
 
 def _opened(path: str) -> pa.NativeFile:
@@ -112,9 +121,9 @@ def _batches(file: pa.NativeFile) -> tuple[pa.Schema, _Batches]:
         file.seek(0)
         if is_file:
             reader = pa.ipc.open_file(file)
-            return reader.schema, _of_file(reader, file)
+            return named(reader.schema), _of_file(reader, file)
         stream = pa.ipc.open_stream(file)
-        return stream.schema, _of_stream(stream, file)
+        return named(stream.schema), _of_stream(stream, file)
 
 
 def _of_file(reader: Any, file: pa.NativeFile) -> _Batches:

@@ -10,7 +10,7 @@ from pipelines import files
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import Unreadable, rest_lost, rows_lost
 from pipelines.readers.source import Source
-from pipelines.readers.tables import chunks, rows_for
+from pipelines.readers.tables import chunks, named, rows_for
 
 
 class Parquet(Source):
@@ -49,9 +49,10 @@ class Parquet(Source):
         """Yield the rows of the row groups that start in the piece."""
         try:
             file = _open(piece.path)
+            named(file.schema_arrow)
         except files.TRANSIENT:
             raise
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
             if piece.start == 0:  # one record for the file, however it was split
                 yield rest_lost(piece, 0, "the file", str(error))
             return
@@ -86,7 +87,7 @@ def _start(metadata: Any, group: int) -> int:
     """Return the byte of the file the row group's first column starts at."""
     column = metadata.row_group(group).column(0)
     offsets = (column.dictionary_page_offset, column.data_page_offset)
-    return min(int(offset) for offset in offsets if offset)
+    return min((int(offset) for offset in offsets if offset), default=0)
 
 
 def _batches(file: pq.ParquetFile, group: int, size: ChunkSize) -> Iterator[pa.RecordBatch]:
