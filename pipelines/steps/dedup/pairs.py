@@ -17,7 +17,7 @@ from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import Site
 from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.dedup.clusters.cluster_rounds import Clusters
-from pipelines.steps.dedup.clusters.keepers import NODE
+from pipelines.steps.dedup.clusters.conflicts import LABELLED
 from pipelines.steps.evidence import EVIDENCE, answer, ask
 
 Signatures = npt.NDArray[np.unsignedinteger]
@@ -33,7 +33,9 @@ class PairDedup(Dedup):
     """A dedup that compares only rows that share a band, and these exactly."""
 
     reason: ClassVar[str] = "near_duplicate"
-    after_sign: ClassVar[tuple[str, ...]] = ("similarity", "prefer", "order", "keep", "against")
+    after_sign: ClassVar[tuple[str, ...]] = (
+        *("similarity", "prefer", "order", "keep", "against", "conflicts"),
+    )
     one_place: ClassVar[bool] = False
     """Whether all rows of a band must meet, not only those of equal hash."""
     refines: ClassVar[bool] = False
@@ -114,7 +116,10 @@ class PairDedup(Dedup):
         def held(number: int, keys: Keys) -> pa.Table:
             return self.held(site, number, keys)
 
-        clusters = Clusters(site, self.op, self.reason, self.similarity, held, self.similarities)
+        clusters = Clusters(
+            *(site, self.op, self.reason, self.similarity, held, self.similarities),
+            conflicts=self.conflicts,
+        )
 
         def pair(address: str, mail: Mail) -> Iterator[Message]:
             return self._pair(mail["band"], partitions)
@@ -192,7 +197,7 @@ class PairDedup(Dedup):
         left, right = left[similar], right[similar]
         edges = pa.table({"a": keys[left], "b": keys[right], "similarity": similarity[similar]})
         members = pa.array(np.union1d(left, right))
-        return clusters.post(edges, evidence.select(NODE).take(members))
+        return clusters.post(edges, evidence.select(LABELLED).take(members))
 
 
 def signed_columns(ids: pa.Array, signature: Signatures) -> dict[str, pa.Array]:

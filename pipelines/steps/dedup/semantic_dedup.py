@@ -24,6 +24,7 @@ from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import WHOLE, Site, combine_address
 from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.dedup.clusters.cluster_rounds import Clusters
+from pipelines.steps.dedup.clusters.conflicts import LABELLED
 from pipelines.steps.dedup.clusters.keepers import MERIT, NODE, Keep, keeper_order
 from pipelines.steps.dedup.clusters.recall import QUERIES, Queries, have_a_better
 from pipelines.steps.dedup.vector_search import VectorSearch
@@ -71,7 +72,7 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
     extra: ClassVar[str | None] = "semantic"
     imports: ClassVar[tuple[str, ...]] = ("faiss",)
     after_sign: ClassVar[tuple[str, ...]] = (
-        *("similarity", "prefer", "order", "keep", "against"),
+        *("similarity", "prefer", "order", "keep", "against", "conflicts"),
         *("index", "probes", "neighbours", "search", "gpu"),
     )
 
@@ -121,7 +122,9 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
             return held_vectors(self.batches(site, number, keys), self.column)
 
         reason, threshold = "semantic_duplicate", self.similarity
-        clusters = Clusters(site, self.op, reason, threshold, held, similarities_of)
+        clusters = Clusters(
+            site, self.op, reason, threshold, held, similarities_of, conflicts=self.conflicts
+        )
 
         def train(address: str, mail: Mail) -> Iterator[Message]:
             return self._train(site, mail)
@@ -181,7 +184,7 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
         first = np.flatnonzero(~of_earlier_run(sample[KEY].to_numpy()))[:QUERIES]
         sample, vectors = sample.take(pa.array(first)), vectors[first]
         cells = assign_cells(vectors, centroids, 1)
-        return Queries(vectors, self._nodes(sample, 0, vectors, centroids[cells[:, 0]]))
+        return Queries(vectors, self._nodes(sample, 0, vectors, centroids[cells[:, 0]]).select(NODE))
 
     def _spread(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
         """Send the rows of one shard to their cells; compare all of them with the queries."""
@@ -215,8 +218,8 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
     def _nodes(
         self, table: pa.Table, number: int, vectors: Vectors, centroids: Vectors
     ) -> pa.Table:
-        """Return columns NODE of rows of shard `number`, given the centroid nearest to each."""
-        nodes = table.append_column(HOME, pa.repeat(np.int64(number), len(table))).select(NODE)
+        """Return columns LABELLED of rows of shard `number`, given the centroid nearest to each."""
+        nodes = table.append_column(HOME, pa.repeat(np.int64(number), len(table))).select(LABELLED)
         if self.keep not in get_args(ByCentroid):
             return nodes
         close = np.rint(similarities(vectors, centroids) * UNITS).astype(np.int64)
@@ -243,7 +246,7 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
             yield message(WHOLE, "found", pa.table({KEY: keys[found]}))
         grouped = pa.array(joined.similarity > 0)
         edges = edges_of(keys, vectors, joined, self.similarity)
-        yield from clusters.post(edges, nodes.select(NODE).filter(grouped))
+        yield from clusters.post(edges, nodes.select(LABELLED).filter(grouped))
 
 
 def _keys(mail: Mail, kind: str) -> Keys:

@@ -23,6 +23,12 @@ from pipelines.exchange.mail import Mail, Message, Round, home_number, message, 
 from pipelines.maths.arrays import Floats, Int64, Keys, mix
 from pipelines.rows import HOME, KEY, whole
 from pipelines.steps.corpus import WHOLE, Site, send_home
+from pipelines.steps.dedup.clusters.conflicts import (
+    Conflicts,
+    note_conflicts,
+    settle_dropped,
+    with_conflicts,
+)
 from pipelines.steps.dedup.clusters.duplicates import decide_clusters, thinned, verdicts_on
 from pipelines.steps.dedup.clusters.star_rounds import post_to_partitions, star_rounds
 from pipelines.steps.evidence import EVIDENCE, answer, ask
@@ -45,6 +51,8 @@ class Clusters:
     """Return rows of a shard by their ascending keys: `_key`, `evidence` and other columns."""
     similarities: Callable[[pa.Array, Int64, Int64], Floats]
     """Return the similarity of pairs of positions in a column of evidence."""
+    conflicts: Conflicts = "keep"
+    """What is done about duplicates of different labels."""
 
     @property
     def spread(self) -> bool:
@@ -57,7 +65,7 @@ class Clusters:
         Args:
             edges: columns `a`, `b` (keys) and `similarity`, NaN where two rows belong together
                 through others; may repeat. Each row has at least one with a similarity.
-            nodes: columns NODE of all rows of the edges; may repeat.
+            nodes: columns LABELLED of all rows of the edges; may repeat.
         """
         if not len(edges):
             return
@@ -79,7 +87,10 @@ class Clusters:
 
     def _decide(self, address: str, mail: Mail) -> Iterator[Message]:
         """Post the verdicts that are known, and ask for evidence of the others."""
-        dropped = decide_clusters(mail["edge"], mail["node"])
+        edges, nodes = mail["edge"], mail["node"]
+        dropped = settle_dropped(decide_clusters(edges, nodes), edges, nodes, self.conflicts)
+        differing = int(np.count_nonzero(dropped["differs"].to_numpy()))
+        yield from note_conflicts(self.site.chance.step, self.op, differing, self.conflicts)
         known = pc.is_finite(dropped["value"])
         yield from self._send(dropped.filter(known))
         unknown = dropped.filter(pc.invert(known))
@@ -109,6 +120,6 @@ class Clusters:
         return self._send(dropped.set_column(at, "value", pa.array(value)))
 
     def _send(self, dropped: pa.Table) -> Iterator[Message]:
-        return send_home(
-            verdicts_on(dropped, self.reason, self.threshold), dropped[HOME].to_numpy()
-        )
+        verdicts = verdicts_on(dropped, self.reason, self.threshold)
+        differing = (dropped[name].to_numpy() for name in ("conflict", "differs"))
+        return send_home(with_conflicts(verdicts, *differing), dropped[HOME].to_numpy())

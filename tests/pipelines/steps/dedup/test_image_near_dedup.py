@@ -74,7 +74,7 @@ def test_image_near_dedup_keeps_the_earliest_or_of_the_smallest_id(tmp_path):
 def test_image_near_dedup_signs_for_any_similarity_distance_and_keeper():
     rows = make_rows(image=pictures()[0][:4])
     other = {"similarity": 0.5, "distance": 3, "prefer": "x", "keep": "earliest", "order": ("1",)}
-    assert {*other, "against"} == set(ImageNearDedup.after_sign)
+    assert {*other, "against", "conflicts"} == set(ImageNearDedup.after_sign)
     assert ImageNearDedup(**other).sign(rows, None).equals(ImageNearDedup().sign(rows, None))
 
 

@@ -144,7 +144,7 @@ def test_near_dedup_signs_for_any_similarity_and_keeper(tmp_path):
     rows = make_rows(text=documents(120, seed=1), score=range(120))
     signed = NearDedup().sign(rows, Chance(0, 1))
     other = {"similarity": 0.5, "prefer": "score", "keep": "earliest", "order": ("1",)}
-    assert {*other, "against"} == set(NearDedup.after_sign)
+    assert {*other, "against", "conflicts"} == set(NearDedup.after_sign)
     assert NearDedup(**other).sign(rows, Chance(0, 1)).equals(signed)
 
 
