@@ -184,7 +184,9 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
         first = np.flatnonzero(~of_earlier_run(sample[KEY].to_numpy()))[:QUERIES]
         sample, vectors = sample.take(pa.array(first)), vectors[first]
         cells = assign_cells(vectors, centroids, 1)
-        return Queries(vectors, self._nodes(sample, 0, vectors, centroids[cells[:, 0]]).select(NODE))
+        return Queries(
+            vectors, self._nodes(sample, 0, vectors, centroids[cells[:, 0]]).select(NODE)
+        )
 
     def _spread(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
         """Send the rows of one shard to their cells; compare all of them with the queries."""

@@ -154,7 +154,8 @@ def with_conflicts(verdicts: pa.Table, conflict: Mask, differs: Mask) -> pa.Tabl
 
     Args:
         verdicts: as `verdict_table` returns them.
-        conflict, differs: of each, as in `Settled`.
+        conflict: of each, as in `Settled`.
+        differs: of each, as in `Settled`.
     """
     if conflict.any():
         reason = pc.if_else(pa.array(conflict), LABEL_CONFLICT, verdicts["reason"])
