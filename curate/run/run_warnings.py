@@ -3,9 +3,10 @@
 A class is warned of if it lost more than TIMES the share of what all other classes lost together,
 or if it lost NEARLY_ALL of its rows and what is left of it is less than half the share that is left
 of the others. It must have lost LEAST_SHARE of its rows, and FEWEST rows more than at the share of
-the others, so that neither trifles nor chance among a handful of rows are warned of. It is judged over the whole run and at each step, by the rows
-of the class that entered the step; the warning names the step that took most. Labels are counted up
-to `MOST_LABELS` different ones: a column with more holds no classes, and nothing is said of it.
+the others, so that neither trifles nor chance among a handful of rows are warned of. It is judged
+over the whole run and at each step, by the rows of the class that entered the step; the warning
+names the step that took most. Labels are counted up to `MOST_LABELS` different ones: a column with
+more holds no classes, and nothing is said of it.
 
 A step is warned of if it dropped more than MOST_DROPPED of the rows that entered it, and FEWEST
 rows at least; not one that keeps a budget (`sample`, `select_top`, ...), whose options say so.
@@ -68,7 +69,8 @@ class ClassLoss:
         mine, others = self.lost * self.others_rows, self.others_lost * self.rows
         if mine - others < FEWEST * self.others_rows or self.share < LEAST_SHARE:
             return False
-        far_less_left = 2 * (1 - self.share) < 1 - self.usual
+        left, others_left = self.rows - self.lost, self.others_rows - self.others_lost
+        far_less_left = 2 * left * self.others_rows < others_left * self.rows
         return mine > TIMES * others or (self.share >= NEARLY_ALL and far_less_left)
 
 
