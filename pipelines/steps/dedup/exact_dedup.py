@@ -17,10 +17,10 @@ from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import Site, post_by_hash, send_home, verdict_table
 from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.dedup.clusters.conflicts import (
-    LABEL,
     labels_of,
     note_conflicts,
     settle_conflicts,
+    unlabelled,
     with_conflicts,
 )
 from pipelines.steps.dedup.clusters.keepers import ROW_ID, earlier_detail, keeper_order
@@ -64,10 +64,8 @@ class ExactDedup(Dedup):
         return digests([self._comparable(rows, name) for name in names])
 
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
-        """Post signatures by digest, without the column of labels where there are none."""
-        if signed[LABEL].null_count == len(signed):
-            signed = signed.drop_columns([LABEL])
-        signed = signed.append_column(HOME, pa.repeat(np.int64(number), len(signed)))
+        """Post signatures by digest."""
+        signed = unlabelled(signed).append_column(HOME, pa.repeat(np.int64(number), len(signed)))
         return post_by_hash("digest", signed, signed["high"].to_numpy(), shards)
 
     def rounds(self, site: Site) -> tuple[Round, ...]:

@@ -17,7 +17,7 @@ from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import Site
 from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.dedup.clusters.cluster_rounds import Clusters
-from pipelines.steps.dedup.clusters.conflicts import LABELLED
+from pipelines.steps.dedup.clusters.conflicts import node_columns, unlabelled
 from pipelines.steps.evidence import EVIDENCE, answer, ask
 
 Signatures = npt.NDArray[np.unsignedinteger]
@@ -107,7 +107,7 @@ class PairDedup(Dedup):
             )
             for rows in site.rows(number, keys)
         ]
-        return pa.concat_tables(parts)
+        return unlabelled(pa.concat_tables(parts))
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
         """Return the rounds from bands to verdicts."""
@@ -197,7 +197,7 @@ class PairDedup(Dedup):
         left, right = left[similar], right[similar]
         edges = pa.table({"a": keys[left], "b": keys[right], "similarity": similarity[similar]})
         members = pa.array(np.union1d(left, right))
-        return clusters.post(edges, evidence.select(LABELLED).take(members))
+        return clusters.post(edges, node_columns(evidence).take(members))
 
 
 def signed_columns(ids: pa.Array, signature: Signatures) -> dict[str, pa.Array]:

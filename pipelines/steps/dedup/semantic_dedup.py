@@ -1,6 +1,7 @@
 """Drop rows whose vectors are nearly those of a kept row."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
@@ -24,7 +25,7 @@ from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import WHOLE, Site, combine_address
 from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.dedup.clusters.cluster_rounds import Clusters
-from pipelines.steps.dedup.clusters.conflicts import LABELLED
+from pipelines.steps.dedup.clusters.conflicts import LABEL, node_columns, unlabelled
 from pipelines.steps.dedup.clusters.keepers import MERIT, NODE, Keep, keeper_order
 from pipelines.steps.dedup.clusters.recall import QUERIES, Queries, have_a_better
 from pipelines.steps.dedup.vector_search import VectorSearch
@@ -100,7 +101,9 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
 
     def described(self, rows: Rows, chance: Chance) -> dict[str, pa.Array]:
         """Return what decides which of several rows is kept."""
-        return self.keeper_columns(rows)
+        columns = self.keeper_columns(rows)
+        del columns[LABEL]
+        return columns
 
     def in_words(self, measured: Mapping[str, float]) -> str:
         """Say how rows were compared, and the measured recall."""
@@ -198,6 +201,7 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
             if queries:
                 have = have_a_better(queries, portion.vectors, portion.nodes, self.similarity)
                 better = np.union1d(better, asked[have])
+            portion = replace(portion, nodes=unlabelled(portion.nodes))
             file = portion_number(number, i)
             path = f"{site.work}/vectors-{site.chance.step}/{file}.f32"
             yield from post_members(portion, fitted["partition"], path, file)
@@ -220,8 +224,8 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
     def _nodes(
         self, table: pa.Table, number: int, vectors: Vectors, centroids: Vectors
     ) -> pa.Table:
-        """Return columns LABELLED of rows of shard `number`, given the centroid nearest to each."""
-        nodes = table.append_column(HOME, pa.repeat(np.int64(number), len(table))).select(LABELLED)
+        """Return `node_columns` of rows of shard `number`, given the centroid nearest to each."""
+        nodes = node_columns(table.append_column(HOME, pa.repeat(np.int64(number), len(table))))
         if self.keep not in get_args(ByCentroid):
             return nodes
         close = np.rint(similarities(vectors, centroids) * UNITS).astype(np.int64)
@@ -248,7 +252,7 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
             yield message(WHOLE, "found", pa.table({KEY: keys[found]}))
         grouped = pa.array(joined.similarity > 0)
         edges = edges_of(keys, vectors, joined, self.similarity)
-        yield from clusters.post(edges, nodes.select(LABELLED).filter(grouped))
+        yield from clusters.post(edges, node_columns(nodes).filter(grouped))
 
 
 def _keys(mail: Mail, kind: str) -> Keys:

@@ -65,7 +65,7 @@ class Clusters:
         Args:
             edges: columns `a`, `b` (keys) and `similarity`, NaN where two rows belong together
                 through others; may repeat. Each row has at least one with a similarity.
-            nodes: columns LABELLED of all rows of the edges; may repeat.
+            nodes: `node_columns` of all rows of the edges; may repeat.
         """
         if not len(edges):
             return

@@ -27,8 +27,6 @@ group go, or a row of the most frequent label is kept."""
 
 LABEL = "label_hash"
 """uint64; hash of the label of a row, null where it has none."""
-LABELLED = [*NODE, LABEL]
-"""Columns of a row that may be kept or dropped, with its label."""
 LABEL_CONFLICT = "label_conflict"
 """Reason of rows that are dropped because nobody can tell which label of their group is right."""
 OTHER_LABEL = "which has another label"
@@ -59,6 +57,18 @@ def label_hashes(rows: Rows) -> pa.Array:
         return pa.nulls(len(rows), pa.uint64())
     names, codes = found
     return pa.array(hash_strings(pa.array(names))[codes], mask=codes < 0)
+
+
+def unlabelled(table: pa.Table) -> pa.Table:
+    """Return a table without the column of labels where it has none, so that none are shuffled."""
+    if LABEL in table.column_names and table[LABEL].null_count == len(table):
+        return table.drop_columns([LABEL])
+    return table
+
+
+def node_columns(table: pa.Table) -> pa.Table:
+    """Return columns NODE of a table, and LABEL where there are labels."""
+    return table.select([*NODE, *([LABEL] if LABEL in table.column_names else [])])
 
 
 def labels_of(table: pa.Table) -> tuple[UInt64, Mask]:
@@ -176,7 +186,7 @@ def settle_dropped(
     Args:
         dropped: as `decide_clusters` returns them.
         edges: `a`, `b` and `similarity` of rows that were compared.
-        nodes: columns LABELLED of all rows of these clusters; may repeat.
+        nodes: `node_columns` of all rows of these clusters; may repeat.
         conflicts: what is done about labels that differ.
 
     Returns:
