@@ -25,6 +25,7 @@ from pipelines.rows import HOME, KEY, whole
 from pipelines.steps.corpus import WHOLE, Site, send_home
 from pipelines.steps.dedup.clusters.conflicts import (
     Conflicts,
+    differing,
     note_conflicts,
     settle_dropped,
     with_conflicts,
@@ -89,8 +90,8 @@ class Clusters:
         """Post the verdicts that are known, and ask for evidence of the others."""
         edges, nodes = mail["edge"], mail["node"]
         dropped = settle_dropped(decide_clusters(edges, nodes), edges, nodes, self.conflicts)
-        differing = int(np.count_nonzero(dropped["differs"].to_numpy()))
-        yield from note_conflicts(self.site.chance.step, self.op, differing, self.conflicts)
+        count = int(differing(dropped)[1].sum())
+        yield from note_conflicts(self.site.chance.step, self.op, count, self.conflicts)
         known = pc.is_finite(dropped["value"])
         yield from self._send(dropped.filter(known))
         unknown = dropped.filter(pc.invert(known))
@@ -121,5 +122,4 @@ class Clusters:
 
     def _send(self, dropped: pa.Table) -> Iterator[Message]:
         verdicts = verdicts_on(dropped, self.reason, self.threshold)
-        differing = (dropped[name].to_numpy() for name in ("conflict", "differs"))
-        return send_home(with_conflicts(verdicts, *differing), dropped[HOME].to_numpy())
+        return send_home(with_conflicts(verdicts, *differing(dropped)), dropped[HOME].to_numpy())

@@ -178,6 +178,17 @@ def with_conflicts(verdicts: pa.Table, conflict: Mask, differs: Mask) -> pa.Tabl
     return verdicts
 
 
+def differing(dropped: pa.Table) -> tuple[Mask, Mask]:
+    """Return `conflict` and `differs` of the rows that `settle_dropped` returns."""
+    none = np.zeros(len(dropped), dtype=np.bool_)
+    if "conflict" not in dropped.column_names:
+        return none, none
+    conflict, differs = (
+        dropped[name].fill_null(False).to_numpy() for name in ("conflict", "differs")
+    )
+    return conflict, differs
+
+
 def settle_dropped(
     dropped: pa.Table, edges: pa.Table, nodes: pa.Table, conflicts: Conflicts
 ) -> pa.Table:
@@ -190,9 +201,12 @@ def settle_dropped(
         conflicts: what is done about labels that differ.
 
     Returns:
-        the same columns, with `conflict` and `differs` as in `Settled`; the `value` of a row that
-        is dropped for another one than before is NaN where the two were not compared.
+        the same columns, with `conflict` and `differs` as in `Settled` where a row has a label; the
+        `value` of a row that is dropped for another one than before is NaN where the two were not
+        compared.
     """
+    if LABEL not in nodes.column_names:
+        return dropped
     keys, at = np.unique(nodes[KEY].to_numpy(), return_index=True)
     nodes = nodes.take(pa.array(at))
     labels, known = labels_of(nodes)
