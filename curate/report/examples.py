@@ -145,7 +145,8 @@ def warned_examples(
         records += _records(pick(gone.filter(differs)))
         records += _records(gone.filter(pc.is_in(gone["key"], keys)))
     unique = {(record.key, record.step): record for record in records}
-    found = _with_contents(list(unique.values()), ledger, fetch, columns)
+    ordered = [unique[key] for key in sorted(unique)]
+    found = _with_contents(ordered, ledger, fetch, columns)
     return [_shown_of(note, set(mine), found, shown) for note, mine in wanted]
 
 

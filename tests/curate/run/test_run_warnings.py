@@ -214,11 +214,11 @@ def test_duplicates_of_other_labels_are_warned_of_with_examples(run, step):
     assert (note.op, note.step, note.count) == (step["op"], 1, 10)
     assert str(note) == (
         f"10 rows that step 1 ({step['op']}) dropped as duplicates have another label than the "
-        "row kept for them"
+        "row kept for them (see `conflicts`)"
     )
     top = report.partition("<h2>Steps</h2>")[0].partition("Look at this first")[2]
     assert top.count("label differs") >= 3
-    assert "which has another label" in top
+    assert "their labels differ" in top
 
 
 def test_labels_can_have_another_name_or_none(run):

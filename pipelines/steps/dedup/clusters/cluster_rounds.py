@@ -23,14 +23,9 @@ from pipelines.exchange.mail import Mail, Message, Round, home_number, message, 
 from pipelines.maths.arrays import Floats, Int64, Keys, mix
 from pipelines.rows import HOME, KEY, whole
 from pipelines.steps.corpus import WHOLE, Site, send_home
-from pipelines.steps.dedup.clusters.conflicts import (
-    Conflicts,
-    differing,
-    note_conflicts,
-    settle_dropped,
-    with_conflicts,
-)
+from pipelines.steps.dedup.clusters.conflicts import Conflicts, note_conflicts, with_conflicts
 from pipelines.steps.dedup.clusters.duplicates import decide_clusters, thinned, verdicts_on
+from pipelines.steps.dedup.clusters.settled import conflicts_among, settle_dropped
 from pipelines.steps.dedup.clusters.star_rounds import post_to_partitions, star_rounds
 from pipelines.steps.evidence import EVIDENCE, answer, ask
 
@@ -90,7 +85,7 @@ class Clusters:
         """Post the verdicts that are known, and ask for evidence of the others."""
         edges, nodes = mail["edge"], mail["node"]
         dropped = settle_dropped(decide_clusters(edges, nodes), edges, nodes, self.conflicts)
-        count = int(differing(dropped)[1].sum())
+        count = int(conflicts_among(dropped)[1].sum())
         yield from note_conflicts(self.site.chance.step, self.op, count, self.conflicts)
         known = pc.is_finite(dropped["value"])
         yield from self._send(dropped.filter(known))
@@ -122,4 +117,6 @@ class Clusters:
 
     def _send(self, dropped: pa.Table) -> Iterator[Message]:
         verdicts = verdicts_on(dropped, self.reason, self.threshold)
-        return send_home(with_conflicts(verdicts, *differing(dropped)), dropped[HOME].to_numpy())
+        return send_home(
+            with_conflicts(verdicts, *conflicts_among(dropped)), dropped[HOME].to_numpy()
+        )

@@ -17,9 +17,9 @@ from pipelines.steps.dedup.clusters.conflicts import (
     OTHER_LABEL,
     label_hashes,
     settle_conflicts,
-    settle_dropped,
 )
 from pipelines.steps.dedup.clusters.keepers import MERIT, QUALITY, ROW_ID
+from pipelines.steps.dedup.clusters.settled import settle_dropped
 from pipelines.steps.dedup.exact_dedup import ExactDedup
 from pipelines.steps.dedup.near_dedup import NearDedup
 from pipelines.steps.dedup.semantic_dedup import SemanticDedup
