@@ -55,7 +55,7 @@ def build_manifest(
         about: how it was run.
     """
     rows, steps = balanced(summary, written, [step.op for step in recipe.steps])
-    warnings = run_warnings(steps, recipe.steps, summary.tallies, summary.before)
+    warnings = run_warnings(steps, recipe.steps, summary.tallies, summary.before, summary.columns)
     dropped = Counter[str]()
     for cause in causes(steps, rows.entered):
         if cause.fate == "dropped":

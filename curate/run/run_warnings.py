@@ -12,7 +12,8 @@ A step is warned of if it dropped more than MOST_DROPPED of the rows that entere
 rows at least; not one that keeps a budget (`sample`, `select_top`, ...), whose options say so.
 
 Duplicates of different labels are counted by the steps that drop them; see
-`pipelines.steps.dedup.clusters.conflicts`.
+`pipelines.steps.dedup.clusters.conflicts`. Here only a step is warned of that was to settle them
+and found no column of labels.
 """
 
 from collections import Counter
@@ -22,7 +23,9 @@ from dataclasses import dataclass
 from curate.report.accounting import percent
 from pipelines.ledger.counts import Note, StepCounts
 from pipelines.ledger.entries import Tally
+from pipelines.rows import Columns
 from pipelines.rows.profile import ProfileCounts
+from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.step import Step
 
 TIMES = 3
@@ -79,6 +82,7 @@ def run_warnings(
     recipe: Sequence[Step],
     tallies: Sequence[Tally],
     before: ProfileCounts,
+    columns: Columns,
 ) -> tuple[Note, ...]:
     """Return what people are warned of after a run, classes first.
 
@@ -87,8 +91,13 @@ def run_warnings(
         recipe: its steps.
         tallies: of the steps, with what they took by label.
         before: the profile of the rows that were read.
+        columns: names of the columns with a role.
     """
-    return (*_class_warnings(tallies, before), *_step_warnings(steps, recipe))
+    return (
+        *([] if columns.label else _without_labels(steps, recipe)),
+        *_class_warnings(tallies, before),
+        *_step_warnings(steps, recipe),
+    )
 
 
 def shown_keys(note: Note, tallies: Iterable[Tally]) -> list[int]:
@@ -97,6 +106,22 @@ def shown_keys(note: Note, tallies: Iterable[Tally]) -> list[int]:
         return []
     mine = (tally.lost.labels.get(note.label) for tally in tallies if tally.step == note.step)
     return [key for lost in mine if lost is not None for key in lost.keys]
+
+
+def _without_labels(steps: Sequence[StepCounts], recipe: Sequence[Step]) -> list[Note]:
+    """Return a warning of each step whose `conflicts` cannot do anything."""
+    return [
+        Note(
+            op=counts.op,
+            note=f"rows that entered step {counts.step} ({counts.op}) have no labels for "
+            f"`conflicts: {step.conflicts}` to compare: name their column by `read: label`",
+            count=counts.entered,
+            warning="labels",
+            step=counts.step,
+        )
+        for counts, step in zip(steps[1:], recipe, strict=True)
+        if isinstance(step, Dedup) and step.conflicts != "keep"
+    ]
 
 
 def _step_warnings(steps: Sequence[StepCounts], recipe: Sequence[Step]) -> list[Note]:

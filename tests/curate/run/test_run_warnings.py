@@ -221,6 +221,15 @@ def test_duplicates_of_other_labels_are_warned_of_with_examples(run, step):
     assert "their labels differ" in top
 
 
+def test_labels_that_are_to_be_compared_must_be_there(run):
+    rows = [{"text": row["text"]} for row in corpus()[:40]]
+    notes, _ = run(rows, [{"op": "exact_dedup"}, {"op": "near_dedup", "conflicts": "majority"}])
+    assert [str(note) for note in notes] == [
+        "40 rows that entered step 2 (near_dedup) have no labels for `conflicts: majority` to "
+        "compare: name their column by `read: label`"
+    ]
+
+
 def test_labels_can_have_another_name_or_none(run):
     named = [{"topic" if k == "label" else k: v for k, v in row.items()} for row in twins()]
     assert run(named, [{"op": "exact_dedup"}])[0] == []
