@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipelines.maths.arrays import Mask, mix
+from pipelines.maths.arrays import Mask
 from pipelines.rows import Rows
 from pipelines.rows.keys import copy_of
 from pipelines.rows.profile import MOST_LABELS, encoded_labels
 
 SHOWN = 3
-"""Rows of each label whose keys are kept: those of the smallest hash of their key."""
+"""Rows of each label whose keys are kept: the first in the input."""
 
 
 @dataclass
@@ -26,8 +26,7 @@ class LostRows:
     def add(self, other: LostRows) -> None:
         """Add other rows of the label."""
         self.rows += other.rows
-        keys = np.array(self.keys + other.keys, np.int64)
-        self.keys = keys[np.argsort(mix(keys.astype(np.uint64)))[:SHOWN]].tolist()
+        self.keys = sorted(self.keys + other.keys)[:SHOWN]
 
 
 @dataclass
@@ -48,11 +47,12 @@ class Losses:
         names, codes = found
         keys = rows.keys[gone[codes >= 0]]
         codes = codes[codes >= 0]
-        order = np.lexsort((mix(keys.astype(np.uint64)), codes))
+        order = np.lexsort((keys, codes))
+        ordered = keys[order].tolist()
         present, first, counts = np.unique(codes[order], return_index=True, return_counts=True)
         new = Losses()
         for code, start, n in zip(present.tolist(), first.tolist(), counts.tolist(), strict=True):
-            shown = keys[order[start : start + min(n, SHOWN)]].tolist()
+            shown = ordered[start : start + min(n, SHOWN)]
             new.labels.setdefault(names[code], LostRows()).add(LostRows(n, shown))
         self.add(new)
 
