@@ -1,8 +1,9 @@
 """Clusters of duplicates: who was dropped for whom, and how similar the two are.
 
 The ledger says it row by row; here it is by cluster. A cluster is the kept row, by whose id it
-goes, and all rows that one step dropped for it as duplicates. `earlier` tells that the kept row is
-one of an earlier run, whose ids may be those of other rows here.
+goes, and all rows that one step dropped for it as duplicates; rows that all went because their
+labels are in conflict (`label_conflict`) have no kept row and make no cluster. `earlier` tells that
+the kept row is one of an earlier run, whose ids may be those of other rows here.
 """
 
 from collections.abc import Iterable

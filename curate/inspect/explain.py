@@ -35,10 +35,15 @@ class Entry(LedgerRecord):
     def _dropped(self) -> str:
         said = f"dropped at {self._step()}: {self.reason}"
         if self.other is not None:
-            said += f" of {self.other}" if "duplicate" in (self.reason or "") else f": {self.other}"
+            said += f"{self._beside()} {self.other}"
         if self.value is not None:
             said += f" ({self._measured()})"
         return said if self.detail is None else f"{said}; {self.detail}"
+
+    def _beside(self) -> str:
+        """Return how the reason goes on to the row it names."""
+        reason = self.reason or ""
+        return " of" if "duplicate" in reason else " with" if "conflict" in reason else ":"
 
     def _measured(self) -> str:
         value = "" if self.value is None else f"{self.value:.4g}"

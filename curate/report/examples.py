@@ -1,6 +1,6 @@
 """Pick rows of the ledger to show: a few of each reason, beside what they duplicate."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,17 @@ import pyarrow.parquet as pq
 import xxhash
 
 from pipelines import files
+from pipelines.ledger.counts import Note
 from pipelines.ledger.entries import DROPPED, LEDGER_SCHEMA, QUARANTINED, LedgerRecord
 from pipelines.rows import KEY, Columns
 from pipelines.rows.keys import MAX_COPIES
+from pipelines.steps.dedup.clusters.conflicts import OTHER_LABEL
 from pipelines.steps.dedup.clusters.keepers import EARLIER
 
 A_REASON = 4
 """Examples of each step and reason."""
+A_WARNING = 3
+"""Examples of each warning."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,61 @@ def examples(
     """
     parts = [ledger] if isinstance(ledger, pa.Table) else ledger
     records = _records(pick(pa.concat_tables([LEDGER_SCHEMA.empty_table(), *map(pick, parts)])))
+    return _with_contents(records, parts, fetch, columns)
+
+
+def warned_examples(
+    wanted: Sequence[tuple[Note, Sequence[int]]],
+    shown: Sequence[Example],
+    ledger: Iterable[pa.Table],
+    fetch: Callable[[list[int]], pa.Table],
+    columns: Columns,
+) -> list[list[Example]]:
+    """Return, for each warning of a run, a few of the rows it is about, with their contents.
+
+    Args:
+        wanted: the warnings; to those of a class, the keys of rows of the class.
+        shown: examples of each reason, from which those of a step are taken.
+        ledger: in parts; gone through twice if there is a warning of a class or of labels.
+        fetch: as for `examples`.
+        columns: as for `examples`.
+    """
+    keys = pa.array(sorted({key for _, mine in wanted for key in mine}), pa.int64())
+    steps = {note.step for note, _ in wanted if note.warning == "labels"}
+    records: list[LedgerRecord] = []
+    for part in ledger if len(keys) or steps else ():
+        gone = part.filter(pc.is_in(part["fate"], pa.array([DROPPED, QUARANTINED])))
+        differs = pc.fill_null(pc.match_substring(gone["detail"], OTHER_LABEL), False)
+        records += _records(pick(gone.filter(differs)))
+        records += _records(gone.filter(pc.is_in(gone["key"], keys)))
+    unique = {(record.key, record.step): record for record in records}
+    ordered = [unique[key] for key in sorted(unique)]
+    found = _with_contents(ordered, ledger, fetch, columns)
+    return [_shown_of(note, set(mine), found, shown) for note, mine in wanted]
+
+
+def _shown_of(
+    note: Note, keys: set[int], found: Sequence[Example], shown: Sequence[Example]
+) -> list[Example]:
+    """Return at most A_WARNING of the examples that one warning is about."""
+    mine = [e for e in (shown if note.warning == "step" else found) if e.record.step == note.step]
+    if note.warning == "class":
+        mine = [e for e in mine if e.record.key in keys]
+    elif note.warning == "labels":
+        mine = [e for e in mine if OTHER_LABEL in (e.record.detail or "")]
+        mine.sort(key=lambda e: xxhash.xxh3_64_intdigest(e.record.id.encode()))
+    else:
+        mine = [e for e in mine if e.record.fate == DROPPED]
+    return mine[:A_WARNING]
+
+
+def _with_contents(
+    records: Sequence[LedgerRecord],
+    parts: Iterable[pa.Table],
+    fetch: Callable[[list[int]], pa.Table],
+    columns: Columns,
+) -> list[Example]:
+    """Return records of a ledger with the contents of the rows that they are about and name."""
     others = pa.array(sorted({str(r.other) for r in records if _is_here(r)}), pa.string())
     key_of: dict[str, int] = {}
     for part in parts if len(others) else ():

@@ -8,10 +8,13 @@ from curate.report.accounting import Cause
 from curate.report.examples import Content, Example
 from curate.report.excerpt import Passage, excerpt, side_by_side
 from curate.report.thumbnail import Thumbnail, thumbnail
+from pipelines.ledger.counts import Note
 from pipelines.ledger.entries import LedgerRecord
 
 BUDGET = 900_000
 """Bytes of the page that examples may take; what does not fit is left out, and the page says so."""
+WARNED_BUDGET = 300_000
+"""Bytes of the page that the examples of warnings may take."""
 FRAME = 1_500
 """Bytes of markup around one example."""
 
@@ -44,6 +47,22 @@ class Card:
     other: Side | None
     same: bool
     """Both rows are equal to the letter, so showing both would tell nothing."""
+    fate: str
+    """`dropped` or `quarantined`."""
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes on the page, about."""
+        return FRAME + self.row.size + (self.other.size if self.other else 0)
+
+
+@dataclass(frozen=True)
+class WarningCards:
+    """One warning of a run and the examples of what it is about."""
+
+    said: str
+    op: str
+    cards: tuple[Card, ...]
 
 
 @dataclass
@@ -76,8 +95,23 @@ def gallery(examples: Iterable[Example], causes: Sequence[Cause]) -> tuple[list[
                 continue
             card = make_card(mine[rank])
             group.cards.append(card)
-            room -= FRAME + card.row.size + (card.other.size if card.other else 0)
+            room -= card.size
     return [group for group in groups if group.cards], left_out
+
+
+def warning_cards(
+    notes: Iterable[Note], examples: Iterable[Sequence[Example]]
+) -> list[WarningCards]:
+    """Return the warnings of a run with as many of their examples as fit."""
+    room, found, of_note = WARNED_BUDGET, [], iter(examples)
+    for note in (note for note in notes if note.warning):
+        cards: list[Card] = []
+        for example in next(of_note, ()):
+            if room > 0:
+                cards.append(make_card(example))
+                room -= cards[-1].size
+        found.append(WarningCards(str(note), note.op, tuple(cards)))
+    return found
 
 
 def make_card(example: Example) -> Card:
@@ -95,6 +129,7 @@ def make_card(example: Example) -> Card:
         row=_side(record.id, row, passage),
         other=beside,
         same=_same(row, other),
+        fate=record.fate,
     )
 
 

@@ -10,7 +10,7 @@ from curate.manifest import Manifest
 from curate.report.accounting import accounted, causes, outcome, percent
 from curate.report.charts import Figure, figure
 from curate.report.examples import Example
-from curate.report.gallery import gallery
+from curate.report.gallery import gallery, warning_cards
 from curate.visible import visible
 from pipelines.errors import UserError
 
@@ -44,7 +44,11 @@ class LabelBar:
 
 
 def render_report(
-    manifest: Manifest, source: str, examples: Sequence[Example], proof: str | None = None
+    manifest: Manifest,
+    source: str,
+    examples: Sequence[Example],
+    proof: str | None = None,
+    warned: Sequence[Sequence[Example]] = (),
 ) -> str:
     """Return the report of a run as one HTML page, below about 1.5 MB whatever the data holds.
 
@@ -53,6 +57,7 @@ def render_report(
         source: the resolved recipe.
         examples: of rows that were dropped or quarantined.
         proof: an HTML fragment on what curation was worth; trusted, put in as it stands.
+        warned: of the rows that each warning among the notes is about, in their order.
     """
     rows, before, after = manifest.rows, manifest.profile.before, manifest.profile.after
     of_run = causes(manifest.steps, rows.entered)
@@ -74,6 +79,8 @@ def render_report(
         labels=labels,
         other_labels=other_labels,
         most_of_label=max((max(bar.before, bar.after) for bar in labels), default=0),
+        warnings=warning_cards(manifest.notes, warned),
+        notes=[note for note in manifest.notes if not note.warning],
         groups=groups,
         left_out=left_out,
         most_rows=MOST_ROWS,

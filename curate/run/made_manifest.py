@@ -12,6 +12,7 @@ from importlib import metadata
 from curate.manifest import BeforeAndAfter, InputFiles, Manifest, RecipeFile, StoredKeys, Tool
 from curate.recipe.recipe import Recipe
 from curate.report.accounting import causes
+from curate.run.run_warnings import run_warnings
 from pipelines.exchange.shards import read_schema
 from pipelines.ledger.counts import Note, StepCounts
 from pipelines.output.stored_keys import KEYS_FORMAT, keys_folder, signing_options
@@ -54,6 +55,7 @@ def build_manifest(
         about: how it was run.
     """
     rows, steps = balanced(summary, written, [step.op for step in recipe.steps])
+    warnings = run_warnings(steps, recipe.steps, summary.tallies, summary.before, summary.columns)
     dropped = Counter[str]()
     for cause in causes(steps, rows.entered):
         if cause.fate == "dropped":
@@ -71,7 +73,7 @@ def build_manifest(
         columns=summary.columns,
         features=features_in(read_schema(summary.schema)),
         profile=BeforeAndAfter(before=summary.before, after=summary.after),
-        notes=(*map(_remark, plan.looked.said()), *summary.notes),
+        notes=(*map(_remark, plan.looked.said()), *summary.notes, *warnings),
         declared=recipe.notes,
         external_data=_external_data(recipe),
         recipe=RecipeFile(sha256=hashlib.sha256(source.encode()).hexdigest(), file="recipe.yaml"),

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from curate.errors import InputDamaged, RunFailed, TooManyQuarantined
 from curate.manifest import MANIFEST, Manifest
 from curate.recipe.recipe import Recipe, quarantine_budget, recipe_yaml
 from curate.report.accounting import causes, damage
 from curate.report.card import dataset_card
-from curate.report.examples import Ledger, examples, quarantined
+from curate.report.examples import Ledger, examples, quarantined, warned_examples
 from curate.report.report import render_report
 from curate.run.ids import doubled_ids
 from curate.run.lock import owned
@@ -30,6 +32,7 @@ from curate.run.output import (
     write_json_file,
     write_text,
 )
+from curate.run.run_warnings import shown_keys
 from pipelines import files
 from pipelines.engine import graph as engine
 from pipelines.engine.spool import PLAN_FILE, SPOOL_BYTES, task_of
@@ -274,13 +277,16 @@ def _finish(recipe: Recipe, plan: ReadPlan, work: str, about: About) -> Manifest
         missing = sum(loss.rows for loss in lost)
         more = {"damaged_files": broken, "missing_rows": missing, "declared": declared}
         manifest = manifest.model_copy(update=more)
-    shown = examples(
-        ledger_of(out, manifest),
-        lambda keys: fetch(recipe.read, plan, keys),
-        manifest.columns,
-    )
+
+    def fetched(keys: list[int]) -> pa.Table:
+        return fetch(recipe.read, plan, keys)
+
+    ledger = ledger_of(out, manifest)
+    shown = examples(ledger, fetched, manifest.columns)
+    wanted = [(note, shown_keys(note, summary.tallies)) for note in manifest.notes if note.warning]
+    warned = warned_examples(wanted, shown, ledger, fetched, manifest.columns)
     write_text(f"{out}/_curate/recipe.yaml", source)
-    report = render_report(manifest, source, shown)
+    report = render_report(manifest, source, shown, warned=warned)
     write_text(f"{out}/_curate/report.html", report)
     write_text(f"{out}/README.md", dataset_card(manifest, source))
     write_json_file(f"{out}/{MANIFEST}", manifest.as_json())

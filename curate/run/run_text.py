@@ -26,6 +26,9 @@ def print_run(manifest: Manifest, console: Console) -> None:
         if note.op == "read":
             console.print(printable(f"note: {note.note} ({note.count:,})"), highlight=False)
     console.print(equation(manifest.rows), highlight=False)
+    for note in manifest.notes:
+        if note.warning:
+            console.print(f"warning: {printable(str(note))}", style="yellow", highlight=False)
     if lost := manifest.damaged_files:
         console.print(f"warning: {printable(damage(lost))}", style="bold red", highlight=False)
 

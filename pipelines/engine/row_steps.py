@@ -61,6 +61,7 @@ def _filter(rows: Rows, step: Filter, chance: Chance, books: Books) -> Rows:
         _check_length(step, len(verdicts.code), len(left))
         if not verdicts.keep.all():
             books.drop(tally, judged(left, verdicts, chance.step, step.op))
+            tally.lost.count(left, ~verdicts.keep)
             left = left.filter(verdicts.keep)
     left = _without_copies(left, lost, tally, books)
     tally.kept += len(left)

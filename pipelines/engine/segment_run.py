@@ -115,6 +115,7 @@ class SegmentRun:
                 mine = verdicts.filter(pa.array(member(doomed, rows.keys[out])))
                 ids = rows.ids.filter(pa.array(out))
                 self.books.drop(tally, dropped_records(mine, ids, number, step.op))
+                tally.lost.count(rows, out)
                 rows = rows.filter(~out)
             tally.kept += len(rows)
             yield rows

@@ -33,7 +33,7 @@ SPENT = "spent"
 MEASURE = "measure"
 """Kind of the messages to PLAN with figures of a step, which are summed: step, name, value."""
 NOTE = "note"
-"""Kind of the messages to PLAN that the manifest repeats: columns op, note, count."""
+"""Kind of the messages to PLAN that the manifest repeats: columns as `note` takes them."""
 
 
 def home(number: int) -> str:
@@ -64,9 +64,15 @@ def message_kind(payload: bytes) -> str:
     return payload[: payload.index(b"\0")].decode()
 
 
-def note(op: str, text: str, count: int) -> Message:
-    """Return a message to the planner: where a step had to compromise, and how often."""
-    return message(PLAN, NOTE, pa.table({"op": [op], "note": [text], "count": [count]}))
+def note(
+    op: str, text: str, count: int, step: int | None = None, warning: str | None = None
+) -> Message:
+    """Return a message to the planner: where a step had to compromise, and how often.
+
+    With `warning`, a kind that `pipelines.ledger.counts.Note` knows, people are warned of it.
+    """
+    told = {"op": op, "note": text, "count": count, "step": step, "warning": warning}
+    return message(PLAN, NOTE, pa.table({k: [v] for k, v in told.items() if v is not None}))
 
 
 def measure(step: int, **figures: float) -> Message:

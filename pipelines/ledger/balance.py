@@ -67,4 +67,5 @@ def _counts_of(tally: Tally) -> StepCounts:
         "reasons": dict(sorted(tally.reasons.items())),
         "measured": dict(sorted(tally.measured.items())) or None,
     }
-    return StepCounts(**{**vars(tally), **ordered, "seconds": round(tally.seconds, 3)})
+    counts = {name: value for name, value in vars(tally).items() if name != "lost"}
+    return StepCounts(**{**counts, **ordered, "seconds": round(tally.seconds, 3)})

@@ -75,6 +75,7 @@ class Books:
             self.quarantine(tally, records)
             keep = np.ones(len(rows), dtype=np.bool_)
             keep[[i for i, _ in culprits]] = False
+            tally.lost.count(rows, ~keep)
             rows = rows.filter(keep)
         return rows, None
 

@@ -1,5 +1,7 @@
 """How many rows met which fate: what the balance returns and the manifest holds."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from pipelines.options import Record, absent
@@ -44,9 +46,23 @@ class StepCounts(Record):
     """The same as a sentence."""
 
 
+WarningKind = Literal["class", "step", "labels"]
+
+
 class Note(Record):
-    """Where a step had to compromise, and how often."""
+    """Where a step had to compromise or a person should look, and how often."""
 
     op: str
     note: str
     count: int = Field(alias="count_sum")
+    warning: WarningKind | None = Field(default=None, exclude_if=absent)
+    """Where a person should look before the output is used: `class` of which too many rows left,
+    `step` that dropped too many, `labels` of duplicates that differ; absent on other notes."""
+    step: int | None = Field(default=None, exclude_if=absent)
+    """Number of the step that a warning is about."""
+    label: str | None = Field(default=None, exclude_if=absent)
+    """The class that a warning is about."""
+
+    def __str__(self) -> str:
+        """The note in words, which go on from its count."""
+        return f"{self.count:,} {self.note}"

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.ledger.losses import Losses
 from pipelines.readers.reader import Bad
 from pipelines.rows import DEFAULT_SPLIT, KEY, PARENT, SPLIT, Rows
 from pipelines.rows.keys import copy_of, file_of, position_of
@@ -90,6 +91,8 @@ class Tally:
     """Bytes that the rounds of the step sent to each other."""
     measured: dict[str, float] = field(default_factory=dict)
     """Figures that the step found out about itself, such as its recall."""
+    lost: Losses = field(default_factory=Losses)
+    """Rows of the input that were dropped or quarantined, by label."""
 
     def add(self, other: Tally) -> None:
         """Add the counts of the same step over other rows."""
@@ -99,6 +102,7 @@ class Tally:
             self.count(reason, count)
         for name, value in other.measured.items():
             self.measured[name] = self.measured.get(name, 0.0) + value
+        self.lost.add(other.lost)
 
     def count(self, reason: str, rows: int) -> None:
         """Count rows that were dropped or quarantined for a reason."""

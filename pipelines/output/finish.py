@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -221,10 +222,15 @@ def _tallies(shards: Sequence[ShardSummary], mail: Mail) -> tuple[Tally, ...]:
 
 
 def _notes(mail: Mail) -> tuple[Note, ...]:
-    notes = mail.get(NOTE, pa.table({"op": [], "note": [], "count": []}))
-    notes = notes.group_by(["op", "note"]).aggregate([("count", "sum")])
-    found = [Note.model_validate(row) for row in notes.to_pylist()]
-    return tuple(sorted(found, key=lambda note: (note.op, note.note)))
+    found: dict[tuple[Any, ...], int] = {}
+    for row in mail[NOTE].to_pylist() if NOTE in mail else ():
+        one = (row["op"], row["note"], row.get("step"), row.get("warning"))
+        found[one] = found.get(one, 0) + row["count"]
+    notes = [
+        Note(op=op, note=said, count=count, step=step, warning=warning)
+        for (op, said, step, warning), count in found.items()
+    ]
+    return tuple(sorted(notes, key=lambda note: (note.op, note.note)))
 
 
 def _read_notes(shards: Sequence[ShardSummary], unlabelled: int) -> Iterator[Note]:

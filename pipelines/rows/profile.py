@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from pipelines.maths.arrays import Int64
 from pipelines.options import Record
 from pipelines.rows.merging import is_image, is_text
 from pipelines.rows.rows import Rows
@@ -97,6 +98,36 @@ class Profile:
             labels=dict(sorted(self.labels.items())),
             many_labels=self.many_labels,
         )
+
+
+def encoded_labels(rows: Rows, at: Int64 | None = None) -> tuple[list[str], Int64] | None:
+    """Return the labels there are, as `ProfileCounts` names them, and which of them each row has.
+
+    Args:
+        rows: a batch.
+        at: the positions of the rows that are asked about; all if not given.
+
+    Returns:
+        names, of which some may be equal, and the position of the name of each row, -1 for none;
+        None where no row has a label, or the column cannot hold classes.
+    """
+    name = rows.columns.label
+    if name not in rows.table.column_names:
+        return None
+    column = rows.column(name)
+    if not may_be_class(column.type):
+        return None
+    column = column if at is None else column.take(pa.array(at))
+    if column.null_count == len(column):
+        return None
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    encoded = column.dictionary_encode()
+    names = texts_of(encoded.dictionary).to_pylist()
+    codes: Int64 = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
+    if "" in names:  # no label either
+        codes = np.where(codes == names.index(""), -1, codes)
+    return names, codes
 
 
 def may_be_class(kind: pa.DataType) -> bool:

@@ -40,6 +40,8 @@ class Step(Options):
     """Name of the pip extra that brings what the step imports."""
     imports: ClassVar[tuple[str, ...]] = ()
     """Modules of that extra; looked for before anything runs."""
+    budgeted: ClassVar[bool] = False
+    """Whether options say how many rows are kept, so that dropping most of them is no surprise."""
 
     op: str
     """Name of the operator."""

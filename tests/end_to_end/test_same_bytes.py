@@ -16,6 +16,7 @@ from pipelines.engine import spool
 from pipelines.readers import read_plan as plan
 from pipelines.readers.formats.jsonl import Jsonl
 from pipelines.readers.reader import ChunkSize
+from pipelines.steps.dedup.clusters import cluster_rounds
 
 STEPS = [
     {"op": "normalize_text"},
@@ -90,6 +91,38 @@ def test_bytes_do_not_depend_on_tasks_chunks_and_pieces(
     monkeypatch.setattr(spool, "SPOOL_BYTES", 2000)
     assert outcome("pieces", 2000, ChunkSize(rows=7)) == whole
     assert len(list((tmp_path / "pieces").rglob("piece.json"))) > 3
+
+
+@pytest.mark.parametrize("conflicts", ["keep", "drop_all", "majority"])
+def test_what_is_done_about_labels_does_not_depend_on_tasks_and_chunks(
+    tmp_path: Path, folder: Path, same: Recipe, monkeypatch: pytest.MonkeyPatch, conflicts: str
+) -> None:
+    """Neither do the notes, nor which classes each step took."""
+    dedup = ("exact_dedup", "near_dedup", "semantic_dedup")
+    steps = [
+        step.model_copy(update={"conflicts": conflicts}) if step.op in dedup else step
+        for step in same.steps
+    ]
+
+    def outcome(name: str, target: int, size: ChunkSize, **rest: Any) -> tuple[Any, ...]:
+        (tmp_path / name).mkdir()
+        monkeypatch.setitem(plan.read_task.__kwdefaults__, "size", size)
+        read = Jsonl(path=str(folder))
+        done = run_job(tmp_path / name, read, steps, target_bytes=target, **rest)
+        done.balance()
+        lost = [(tally.step, tally.reasons, tally.lost) for tally in done.summary.tallies]
+        return done.digests, done.summary.notes, lost
+
+    whole = outcome("whole", 1 << 26, ChunkSize())
+    noted = {note.step for note in whole[1] if "another label" in note.note}
+    settled = {step for step, reasons, _ in whole[2] if "label_conflict" in reasons}
+    assert noted == (set() if conflicts == "drop_all" else {3, 4, 6} & noted)
+    assert (len(noted) >= 2) == (conflicts != "drop_all")
+    assert (len(settled) >= 2) == (conflicts != "keep")
+    assert outcome("cut", 3000, ChunkSize(rows=17), shuffle=1) == whole
+    monkeypatch.setattr(cluster_rounds, "SPREAD_FROM", 1)
+    spread = outcome("spread", 3000, ChunkSize(bytes=1000), shuffle=2)
+    assert (spread[0], spread[2]) == (whole[0], whole[2])
 
 
 def test_bytes_do_not_depend_on_the_runner(

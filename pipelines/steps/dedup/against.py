@@ -8,13 +8,14 @@ from pydantic import model_validator
 from pipelines.errors import UserError
 from pipelines.rows import Rows
 from pipelines.steps.corpus import Corpus
+from pipelines.steps.dedup.clusters.conflicts import LABEL, Conflicts, label_hashes
 from pipelines.steps.dedup.clusters.keepers import Keep, keeper_columns
 
 
 class Dedup(Corpus):
     """A corpus step that keeps one row of each group of duplicates."""
 
-    after_sign: ClassVar[tuple[str, ...]] = ("against",)
+    after_sign: ClassVar[tuple[str, ...]] = ("against", "conflicts")
     stores: ClassVar[bool] = True
 
     prefer: str | None = None
@@ -26,6 +27,13 @@ class Dedup(Corpus):
     """Which row is kept of those that `prefer` does not tell apart: the one with the longest
     content, the first in the input (files in their order, then rows), or the one with the smallest
     id. Among rows that are still equal, the smallest id decides."""
+
+    conflicts: Conflicts = "keep"
+    """What is done where a kept row and its duplicates have different labels (in the column that
+    `read: label` names): `keep` lets the label of the kept row stand, and the run warns of it;
+    `drop_all` drops them all, reason `label_conflict`; `majority` keeps the best row of the label
+    that most of them have, or drops all where two labels are equally frequent. Rows without a label
+    contradict nobody, and labels of rows of earlier runs are not known."""
 
     against: str | tuple[str, ...] = ()
     """Output folder, or several, of earlier runs of this step with `write: {keys: true}`. What is
@@ -43,7 +51,9 @@ class Dedup(Corpus):
         return self
 
     def keeper_columns(self, rows: Rows) -> dict[str, pa.Array]:
-        """Return the columns by which the keeper is chosen: see `clusters.keepers`."""
+        """Return the columns by which the keeper is chosen, and its label: see `clusters`."""
         if rows.are_earlier:  # these are kept anyway
-            return keeper_columns(rows, None, "smallest_id")
-        return keeper_columns(rows, self.prefer, self.keep, self.order)
+            chosen = keeper_columns(rows, None, "smallest_id")
+        else:
+            chosen = keeper_columns(rows, self.prefer, self.keep, self.order)
+        return {**chosen, LABEL: label_hashes(rows)}

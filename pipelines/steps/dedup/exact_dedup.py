@@ -13,10 +13,18 @@ from pipelines.exchange.mail import Mail, Message, Round
 from pipelines.maths.arrays import Int64, UInt64, utf8_bytes
 from pipelines.rows import HOME, ID, KEY, Rows, whole
 from pipelines.rows.chance import Chance
+from pipelines.rows.keys import of_earlier_run
 from pipelines.rows.merging import is_bytes, is_text
 from pipelines.rows.texts import texts_of
 from pipelines.steps.corpus import Site, post_by_hash, send_home, verdict_table
 from pipelines.steps.dedup.against import Dedup
+from pipelines.steps.dedup.clusters.conflicts import (
+    labels_of,
+    note_conflicts,
+    settle_conflicts,
+    unlabelled,
+    with_conflicts,
+)
 from pipelines.steps.dedup.clusters.keepers import ROW_ID, earlier_detail, keeper_order
 
 Ignorable = Literal["case", "space", "punctuation"]
@@ -33,7 +41,7 @@ class ExactDedup(Dedup):
     Values are equal whatever type their file gives them: 1 and 1.0, a moment in seconds and in
     nanoseconds, a number and a text of its digits. One shuffle of about 60 bytes per row. One of
     the equal rows is kept: see `prefer` and `keep`.
-    Reason: `duplicate`, with the id of the kept row.
+    Reason: `duplicate`, with the id of the kept row, or `label_conflict`: see `conflicts`.
     """
 
     op: Literal["exact_dedup"] = "exact_dedup"
@@ -61,15 +69,18 @@ class ExactDedup(Dedup):
 
     def send(self, signed: pa.Table, number: int, shards: int) -> Iterator[Message]:
         """Post signatures by digest."""
-        signed = signed.append_column(HOME, pa.repeat(np.int64(number), len(signed)))
+        signed = unlabelled(signed).append_column(HOME, pa.repeat(np.int64(number), len(signed)))
         return post_by_hash("digest", signed, signed["high"].to_numpy(), shards)
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
         """Return the one round: equal digests meet."""
-        return (Round(("digest",), self._solve),)
 
-    def _solve(self, address: str, mail: Mail) -> Iterator[Message]:
-        table = mail["digest"]
+        def solve(address: str, mail: Mail) -> Iterator[Message]:
+            return self._solve(mail["digest"], site.chance.step)
+
+        return (Round(("digest",), solve),)
+
+    def _solve(self, table: pa.Table, step: int) -> Iterator[Message]:
         groups = groups_of_equals(table["high"].to_numpy(), table["low"].to_numpy())
         shared = groups >= 0
         table, groups = table.filter(pa.array(shared)), groups[shared]
@@ -78,16 +89,22 @@ class ExactDedup(Dedup):
         first = np.ones(len(groups), dtype=np.bool_)
         first[1:] = groups[1:] != groups[:-1]
         keeper = np.flatnonzero(first)[np.cumsum(first) - 1]
-        dropped = ~first
+        keys, rank = table[KEY].to_numpy(), np.arange(len(table))
+        labels, known = labels_of(table)
+        known &= ~of_earlier_run(keys[keeper])
+        settled = settle_conflicts(keeper, rank, labels, known, self.conflicts)
+        dropped, other = settled.other != rank, settled.other
+        yield from note_conflicts(step, self.op, int(settled.differs.sum()), self.conflicts)
         verdicts = verdict_table(
-            table[KEY].to_numpy()[dropped],
+            keys[dropped],
             "duplicate",
             value=1.0,
             threshold=1.0,
-            other=whole(table[ROW_ID]).take(pa.array(keeper[dropped])),
-            detail=earlier_detail(table[KEY].to_numpy()[keeper[dropped]]),
+            other=whole(table[ROW_ID]).take(pa.array(other[dropped])),
+            detail=earlier_detail(keys[other[dropped]]),
         )
-        return send_home(verdicts, table[HOME].to_numpy()[dropped])
+        verdicts = with_conflicts(verdicts, settled.conflict[dropped], settled.differs[dropped])
+        yield from send_home(verdicts, table[HOME].to_numpy()[dropped])
 
     def _comparable(self, rows: Rows, name: str | None) -> pa.Array:
         """Return a column as text or bytes that are the same where its values are; texts folded."""

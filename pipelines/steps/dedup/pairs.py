@@ -17,7 +17,7 @@ from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import Site
 from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.dedup.clusters.cluster_rounds import Clusters, Link
-from pipelines.steps.dedup.clusters.keepers import NODE
+from pipelines.steps.dedup.clusters.conflicts import node_columns, unlabelled
 from pipelines.steps.evidence import EVIDENCE, answer, ask
 
 Signatures = npt.NDArray[np.unsignedinteger]
@@ -34,7 +34,7 @@ class PairDedup(Dedup):
 
     reason: ClassVar[str] = "near_duplicate"
     after_sign: ClassVar[tuple[str, ...]] = (
-        *("similarity", "link", "prefer", "order", "keep", "against"),
+        *("similarity", "link", "prefer", "order", "keep", "against", "conflicts"),
     )
     one_place: ClassVar[bool] = False
     """Whether all rows of a band must meet, not only those of equal hash."""
@@ -110,7 +110,7 @@ class PairDedup(Dedup):
             )
             for rows in site.rows(number, keys)
         ]
-        return pa.concat_tables(parts)
+        return unlabelled(pa.concat_tables(parts))
 
     def rounds(self, site: Site) -> tuple[Round, ...]:
         """Return the rounds from bands to verdicts."""
@@ -120,7 +120,9 @@ class PairDedup(Dedup):
             return self.held(site, number, keys)
 
         clusters = Clusters(
-            site, self.op, self.reason, self.similarity, held, self.similarities, self.link
+            *(site, self.op, self.reason, self.similarity, held, self.similarities),
+            link=self.link,
+            conflicts=self.conflicts,
         )
 
         def pair(address: str, mail: Mail) -> Iterator[Message]:
@@ -199,7 +201,7 @@ class PairDedup(Dedup):
         left, right = left[similar], right[similar]
         edges = pa.table({"a": keys[left], "b": keys[right], "similarity": similarity[similar]})
         members = pa.array(np.union1d(left, right))
-        return clusters.post(edges, evidence.select(NODE).take(members))
+        return clusters.post(edges, node_columns(evidence).take(members))
 
 
 def signed_columns(ids: pa.Array, signature: Signatures) -> dict[str, pa.Array]:

@@ -1,6 +1,7 @@
 """Drop rows whose vectors are nearly those of a kept row."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
@@ -24,6 +25,7 @@ from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import WHOLE, Site, combine_address
 from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.dedup.clusters.cluster_rounds import Clusters, Link
+from pipelines.steps.dedup.clusters.conflicts import LABEL, node_columns, unlabelled
 from pipelines.steps.dedup.clusters.keepers import MERIT, NODE, Keep, keeper_order
 from pipelines.steps.dedup.clusters.recall import QUERIES, Queries, have_a_better
 from pipelines.steps.dedup.vector_search import VectorSearch
@@ -71,7 +73,7 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
     extra: ClassVar[str | None] = "semantic"
     imports: ClassVar[tuple[str, ...]] = ("faiss",)
     after_sign: ClassVar[tuple[str, ...]] = (
-        *("similarity", "link", "prefer", "order", "keep", "against"),
+        *("similarity", "link", "prefer", "order", "keep", "against", "conflicts"),
         *("index", "probes", "neighbours", "search", "gpu"),
     )
 
@@ -102,7 +104,9 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
 
     def described(self, rows: Rows, chance: Chance) -> dict[str, pa.Array]:
         """Return what decides which of several rows is kept."""
-        return self.keeper_columns(rows)
+        columns = self.keeper_columns(rows)
+        del columns[LABEL]
+        return columns
 
     def in_words(self, measured: Mapping[str, float]) -> str:
         """Say how rows were compared, and the measured recall."""
@@ -123,7 +127,11 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
             return held_vectors(self.batches(site, number, keys), self.column)
 
         reason, threshold = "semantic_duplicate", self.similarity
-        clusters = Clusters(site, self.op, reason, threshold, held, similarities_of, self.link)
+        clusters = Clusters(
+            *(site, self.op, reason, threshold, held, similarities_of),
+            link=self.link,
+            conflicts=self.conflicts,
+        )
 
         def train(address: str, mail: Mail) -> Iterator[Message]:
             return self._train(site, mail)
@@ -183,7 +191,9 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
         first = np.flatnonzero(~of_earlier_run(sample[KEY].to_numpy()))[:QUERIES]
         sample, vectors = sample.take(pa.array(first)), vectors[first]
         cells = assign_cells(vectors, centroids, 1)
-        return Queries(vectors, self._nodes(sample, 0, vectors, centroids[cells[:, 0]]))
+        return Queries(
+            vectors, self._nodes(sample, 0, vectors, centroids[cells[:, 0]]).select(NODE)
+        )
 
     def _spread(self, site: Site, number: int, told: pa.Table) -> Iterator[Message]:
         """Send the rows of one shard to their cells; compare all of them with the queries."""
@@ -195,6 +205,7 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
             if queries:
                 have = have_a_better(queries, portion.vectors, portion.nodes, self.similarity)
                 better = np.union1d(better, asked[have])
+            portion = replace(portion, nodes=unlabelled(portion.nodes))
             file = portion_number(number, i)
             path = f"{site.work}/vectors-{site.chance.step}/{file}.f32"
             yield from post_members(portion, fitted["partition"], path, file)
@@ -217,8 +228,8 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
     def _nodes(
         self, table: pa.Table, number: int, vectors: Vectors, centroids: Vectors
     ) -> pa.Table:
-        """Return columns NODE of rows of shard `number`, given the centroid nearest to each."""
-        nodes = table.append_column(HOME, pa.repeat(np.int64(number), len(table))).select(NODE)
+        """Return `node_columns` of rows of shard `number`, given the centroid nearest to each."""
+        nodes = node_columns(table.append_column(HOME, pa.repeat(np.int64(number), len(table))))
         if self.keep not in get_args(ByCentroid):
             return nodes
         close = np.rint(similarities(vectors, centroids) * UNITS).astype(np.int64)
@@ -245,7 +256,7 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
             yield message(WHOLE, "found", pa.table({KEY: keys[found]}))
         grouped = pa.array(joined.similarity > 0)
         edges = edges_of(keys, vectors, joined, self.similarity)
-        yield from clusters.post(edges, nodes.select(NODE).filter(grouped))
+        yield from clusters.post(edges, node_columns(nodes).filter(grouped))
 
 
 def _keys(mail: Mail, kind: str) -> Keys:

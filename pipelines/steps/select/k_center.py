@@ -48,6 +48,7 @@ class KCenter(NonZeroVectors):
     """
 
     op: Literal["k_center"] = "k_center"
+    budgeted: ClassVar[bool] = True
     after_sign: ClassVar[tuple[str, ...]] = ("rows", "fraction")
     rows: int | None = Field(default=None, ge=1)
     """Rows to keep; fewer are kept only where fewer have a vector."""

@@ -62,6 +62,7 @@ class Selection(Corpus):
     """
 
     reason: ClassVar[str] = "not_selected"
+    budgeted: ClassVar[bool] = True
     one_place: ClassVar[bool] = False
     """Whether `budgets` must see all groups together: then there may be some thousands of them."""
     optional: ClassVar[bool] = False

@@ -56,6 +56,13 @@ def test_explain_tells_the_fate_in_words(out, row_id, lines):
     assert list(explain_row(out, row_id).lines()) == lines
 
 
+def test_explain_names_the_row_of_the_other_label():
+    known = {"key": 1, "id": "d1", "fate": "dropped", "step": 1, "op": "exact_dedup"}
+    one = Entry(**known, reason="label_conflict", value=1.0, threshold=1.0, other="d0")
+    said = "dropped at step 1 exact_dedup: label_conflict with d0 (similarity 1 ≥ 1)"
+    assert str(one) == said
+
+
 def test_explain_names_one_follower_in_the_singular(tmp_path):
     out = write_ledger(tmp_path, ROWS[:2])
     assert list(explain_row(out, "d00").lines())[1] == "1 row names it:"

@@ -6,9 +6,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.report.examples import A_REASON, Ledger, examples, pick, quarantined
+from curate.report.examples import (
+    A_REASON,
+    A_WARNING,
+    Ledger,
+    examples,
+    pick,
+    quarantined,
+    warned_examples,
+)
+from pipelines.ledger.counts import Note
 from pipelines.ledger.entries import records
 from pipelines.rows import Columns
+from pipelines.steps.dedup.clusters.conflicts import OTHER_LABEL
 
 
 def ledger_of(n: int) -> pa.Table:
@@ -81,3 +91,36 @@ def test_ledger_is_read_file_by_file(tmp_path: Path) -> None:
     assert pa.concat_tables(ledger) == table
     assert [r.id for r in quarantined(ledger, 5)] == ["r2", "r5", "r8", "r11", "r14"]
     assert len(quarantined(ledger, 100)) == 10
+
+
+@pytest.mark.parametrize("cut", [1000, 7])
+def test_warnings_show_rows_that_they_are_about(cut: int) -> None:
+    ledger = ledger_of(90)
+    said = ["linked through r9 (0.90); " + OTHER_LABEL if i % 6 == 1 else None for i in range(90)]
+    at = ledger.column_names.index("detail")
+    ledger = ledger.set_column(at, ledger.schema.field("detail"), pa.array(said))
+    parts = [ledger.slice(start, cut) for start in range(0, 90, cut)]
+    kinds = (("class", "a"), ("step", None), ("labels", None))
+    notes = [Note(op="x", note="", count=1, step=2, warning=w, label=n) for w, n in kinds]
+    keys = ([4 << 7, 13 << 7], [], [])
+    columns = Columns(text="text")
+    shown = examples(parts, fetch_rows([]), columns)
+    wanted = list(zip(notes, keys, strict=True))
+    of_class, of_step, of_labels = warned_examples(wanted, shown, parts, fetch_rows([]), columns)
+    assert [e.record.key for e in of_class] == [4 << 7, 13 << 7]
+    assert of_step == [e for e in shown if e.record.step == 2][:A_WARNING]
+    assert len(of_labels) == A_WARNING
+    assert all((e.record.key >> 7) % 6 == 1 for e in of_labels)
+    for example in (*of_class, *of_labels):
+        assert example.content is not None
+        assert example.content.text == f"text {example.record.key >> 7}"
+        assert example.other is not None
+    whole = warned_examples(wanted, shown, [ledger], fetch_rows([]), columns)
+    assert whole == [of_class, of_step, of_labels]
+
+
+def test_run_without_warnings_looks_nothing_up() -> None:
+    def never() -> pa.Table:
+        yield pytest.fail("not needed")
+
+    assert warned_examples([], [], never(), lambda _: pytest.fail("not needed"), Columns()) == []

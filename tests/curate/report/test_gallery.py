@@ -3,7 +3,8 @@ from made_run import make_example, step
 
 from curate.report.accounting import causes
 from curate.report.examples import Content
-from curate.report.gallery import evidence, gallery
+from curate.report.gallery import evidence, gallery, warning_cards
+from pipelines.ledger.counts import Note
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,16 @@ def test_gallery_gives_each_reason_an_example_before_a_second(monkeypatch):
     groups, left_out = gallery(rows, causes(steps, 9))
     assert [len(group.cards) for group in groups] == [1, 1]
     assert left_out == 2
+
+
+def test_warnings_are_said_whether_or_not_their_examples_fit(monkeypatch):
+    notes = [
+        Note(op="read", note="only a note", count=3),
+        *(Note(op="dedup", note=f"of {n} rows", count=n, warning="step") for n in (1, 2, 3)),
+    ]
+    rows = [[make_example(content=Content("x"))] * 2] * 2
+    found = warning_cards(notes, rows)
+    assert [warning.said for warning in found] == ["1 of 1 rows", "2 of 2 rows", "3 of 3 rows"]
+    assert [len(warning.cards) for warning in found] == [2, 2, 0]
+    monkeypatch.setattr("curate.report.gallery.WARNED_BUDGET", 2_000)
+    assert [len(warning.cards) for warning in warning_cards(notes, rows)] == [2, 0, 0]

@@ -86,6 +86,25 @@ HOSTILE = (
 )
 
 
+def test_report_opens_with_its_warnings():
+    said = f"of 300 rows of class '{HOSTILE}' are gone"
+    warning = {"op": "word_count", "note": said, "count_sum": 100, "warning": "class", "step": 1}
+    plain = {"op": "near_dedup", "note": "buckets linked as chain", "count_sum": 3}
+    manifest = make_manifest(notes=[plain, {**warning, "label": HOSTILE}])
+    example = make_example(content=Content("a row that went", label=HOSTILE))
+    html = render_report(manifest, SOURCE, [], warned=[[example]])
+    Page(html)
+    assert "<script" not in html
+    top, _, rest = html.partition("<h2>Steps</h2>")
+    words = words_of(top.partition("<main>")[2])
+    assert "Look at this first word_count 100 of 300 rows of class" in words
+    assert "a row that went" in words
+    assert "buckets linked as chain" not in top
+    assert "buckets linked as chain" in rest
+    assert "are gone" not in rest
+    assert "Look at this first" not in render_report(make_manifest(), SOURCE, [])
+
+
 def test_report_shows_hostile_values_as_text():
     content = Content(HOSTILE, HOSTILE.encode("utf-8", "replace"), HOSTILE)
     names = dict.fromkeys(("id", "other", "detail", "error", "file", "where"), HOSTILE)

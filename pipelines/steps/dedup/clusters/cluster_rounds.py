@@ -30,8 +30,16 @@ from pipelines.maths.graph.greedy import Kept, keep_greedily
 from pipelines.rows import HOME, KEY, whole
 from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import WHOLE, Site, send_home
+from pipelines.steps.dedup.clusters.conflicts import (
+    LABEL,
+    Conflicts,
+    node_columns,
+    note_conflicts,
+    with_conflicts,
+)
 from pipelines.steps.dedup.clusters.duplicates import decide_clusters, thinned, verdicts_on
-from pipelines.steps.dedup.clusters.keepers import NODE, ROW_ID, keeper_order
+from pipelines.steps.dedup.clusters.keepers import ROW_ID, keeper_order
+from pipelines.steps.dedup.clusters.settled import Judged, judge, with_keeper
 from pipelines.steps.dedup.clusters.star_rounds import post_to_partitions, star_rounds
 from pipelines.steps.evidence import EVIDENCE, answer, ask
 
@@ -57,6 +65,8 @@ class Clusters:
     """Return the similarity of pairs of positions in a column of evidence."""
     link: Link = "direct"
     """Whether rows that are linked through others alone are dropped."""
+    conflicts: Conflicts = "keep"
+    """What is done about duplicates of different labels."""
 
     @property
     def spread(self) -> bool:
@@ -69,7 +79,7 @@ class Clusters:
         Args:
             edges: columns `a`, `b` (keys) and `similarity`, NaN where two rows belong together
                 through others; may repeat. Each row has at least one with a similarity.
-            nodes: columns NODE of all rows of the edges; may repeat.
+            nodes: `node_columns` of all rows of the edges; may repeat.
         """
         if not len(edges):
             return
@@ -88,6 +98,7 @@ class Clusters:
             Round(("wanted",), self._answer),
             Round(("unmeasured", EVIDENCE), self._measure),
             *([Round(("linked",), self._settle)] if self.link == "direct" else []),
+            *([Round(("judged",), self._judge)] if self.conflicts != "keep" else []),
         )
 
     def _decide(self, address: str, mail: Mail) -> Iterator[Message]:
@@ -128,7 +139,7 @@ class Clusters:
             return
         similar = (value >= self.threshold) & dropped["ours"].to_numpy()
         yield from self._send(dropped.filter(pa.array(similar)))
-        linked = dropped.select([*NODE, "keeper"])
+        linked = node_columns(dropped).append_column("keeper", dropped["keeper"])
         linked = linked.append_column(EVIDENCE, evidence[EVIDENCE].take(pa.array(left)))
         linked = linked.filter(pa.array(~similar))
         hashes = mix(linked["keeper"].to_numpy().astype(np.uint64))
@@ -164,24 +175,41 @@ class Clusters:
         )
 
     def _send(self, dropped: pa.Table) -> Iterator[Message]:
-        return send_home(
-            verdicts_on(dropped, self.reason, self.threshold), dropped[HOME].to_numpy()
-        )
+        """Post verdicts, or what decides them where labels may be in conflict."""
+        if self.conflicts == "keep" or LABEL not in dropped.column_names:
+            yield from self._verdicts(judge(dropped, "keep"))
+            return
+        hashes = mix(dropped["keeper"].to_numpy().astype(np.uint64))
+        to = hashes % np.uint64(self.site.partitions)
+        for address, part in scatter(dropped, to, "judged:{}".format):
+            yield message(address, "judged", part)
+
+    def _judge(self, address: str, mail: Mail) -> Iterator[Message]:
+        """Settle the conflicts of labels among the rows that are dropped for one kept row."""
+        yield from self._verdicts(judge(mail["judged"], self.conflicts))
+
+    def _verdicts(self, judged: Judged) -> Iterator[Message]:
+        count = int(judged.differs.sum())
+        yield from note_conflicts(self.site.chance.step, self.op, count, self.conflicts)
+        verdicts = verdicts_on(judged.dropped, self.reason, self.threshold)
+        verdicts = with_conflicts(verdicts, judged.conflict, judged.differs)
+        yield from send_home(verdicts, judged.dropped[HOME].to_numpy())
 
 
 def _dropped(rows: pa.Table, kept: Kept) -> pa.Table:
     """Return what `verdicts_on` takes of the rows of a cluster that are dropped."""
     gone = np.flatnonzero(kept.keeper != np.arange(len(rows)))
-    keepers, ids = kept.keeper[gone], whole(rows[ROW_ID])
-    other = ids.take(pa.array(keepers))
-    return pa.table(
-        {
-            KEY: rows[KEY].to_numpy()[gone],
-            HOME: rows[HOME].to_numpy()[gone],
-            "keeper": rows[KEY].to_numpy()[keepers],
-            "other": other,
-            "value": kept.similarity[gone],
-            "through": other,
-            "closest": kept.similarity[gone],
-        }
-    )
+    keepers, nodes = kept.keeper[gone], node_columns(rows)
+    similarity = pa.array(kept.similarity[gone])
+    other = nodes[ROW_ID].take(pa.array(keepers))
+    more = {
+        "keeper": nodes[KEY].take(pa.array(keepers)),
+        "other": other,
+        "value": similarity,
+        "through": other,
+        "closest": similarity,
+    }
+    dropped = nodes.take(pa.array(gone))
+    for name, column in more.items():
+        dropped = dropped.append_column(name, column)
+    return with_keeper(dropped, nodes, keepers)

@@ -10,7 +10,9 @@ from pipelines.maths.graph.components import components
 from pipelines.rows import HOME, KEY, whole
 from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import verdict_table
-from pipelines.steps.dedup.clusters.keepers import NODE, ROW_ID, earlier_detail, keeper_order
+from pipelines.steps.dedup.clusters.conflicts import node_columns
+from pipelines.steps.dedup.clusters.keepers import ROW_ID, earlier_detail, keeper_order
+from pipelines.steps.dedup.clusters.settled import with_keeper
 
 
 def thinned(edges: pa.Table, nodes: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -42,7 +44,7 @@ def decide_clusters(edges: pa.Table, nodes: pa.Table) -> pa.Table:
     best is unknown: they are never dropped, but others may be dropped for them.
 
     Returns:
-        columns NODE; `ours`, false for rows of earlier runs; `keeper`, `keeper_home` and `other`,
+        `node_columns`; `ours`, false for rows of earlier runs; `keeper`, `keeper_home` and `other`,
         the key, home and id of the best row; `value`, the similarity to it, NaN where it was not
         measured; `through` and `closest`, the id of the closest row it was compared with and the
         similarity to that.
@@ -56,9 +58,10 @@ def decide_clusters(edges: pa.Table, nodes: pa.Table) -> pa.Table:
     asked = ours | np.isin(graph.best, open_)
     dropped = np.flatnonzero((graph.best != np.arange(len(keys))) & asked)
     keeper, ids = graph.best[dropped], whole(graph.nodes[ROW_ID])
-    return pa.table(
+    nodes = node_columns(graph.nodes)
+    found = pa.table(
         {
-            **{name: graph.nodes[name].take(pa.array(dropped)) for name in NODE},
+            **{name: nodes[name].take(pa.array(dropped)) for name in nodes.column_names},
             "ours": ours[dropped],
             "keeper": keys[keeper],
             "keeper_home": homes[keeper],
@@ -68,6 +71,7 @@ def decide_clusters(edges: pa.Table, nodes: pa.Table) -> pa.Table:
             "closest": similarity[dropped],
         }
     )
+    return with_keeper(found, nodes, keeper)
 
 
 def verdicts_on(dropped: pa.Table, reason: str, threshold: float) -> pa.Table:
@@ -80,7 +84,7 @@ def verdicts_on(dropped: pa.Table, reason: str, threshold: float) -> pa.Table:
     through = zip(dropped["through"].to_pylist(), dropped["closest"].to_pylist(), strict=True)
     linked = [
         f"linked through {name} ({closest:.2f})" if is_far else ""
-        for is_far, (name, closest) in zip(value < threshold, through, strict=True)
+        for is_far, (name, closest) in zip(~(value >= threshold), through, strict=True)
     ]
     earlier = earlier_detail(keeper).to_pylist()
     detail = ["; ".join(filter(None, both)) or None for both in zip(linked, earlier, strict=True)]

@@ -75,7 +75,7 @@ def test_image_near_dedup_signs_for_any_similarity_distance_and_keeper():
     rows = make_rows(image=pictures()[0][:4])
     other = {"similarity": 0.5, "distance": 3, "prefer": "x", "keep": "earliest", "order": ("1",)}
     other["link"] = "chain"
-    assert {*other, "against"} == set(ImageNearDedup.after_sign)
+    assert {*other, "against", "conflicts"} == set(ImageNearDedup.after_sign)
     assert ImageNearDedup(**other).sign(rows, None).equals(ImageNearDedup().sign(rows, None))
 
 

@@ -152,7 +152,7 @@ def test_near_dedup_signs_for_any_similarity_and_keeper(tmp_path):
     signed = NearDedup().sign(rows, Chance(0, 1))
     other = {"similarity": 0.5, "prefer": "score", "keep": "earliest", "order": ("1",)}
     other["link"] = "chain"
-    assert {*other, "against"} == set(NearDedup.after_sign)
+    assert {*other, "against", "conflicts"} == set(NearDedup.after_sign)
     assert NearDedup(**other).sign(rows, Chance(0, 1)).equals(signed)
 
 
