@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 
 from pipelines.errors import UserError
+from pipelines.stores import PACKAGES, check_store, options_of
 from pipelines.walks import HIDDEN, OTHER_KIND, Walk, passed_name
 
 _WILD = "*?["
@@ -55,7 +56,7 @@ def _remote(path: str) -> tuple[Any, str]:
     """Return the file system of a URL, without what it remembers of others' files, and the path."""
     import fsspec
 
-    system, inside = fsspec.core.url_to_fs(path)
+    system, inside = fsspec.core.url_to_fs(check_store(path), **options_of(path))
     system.invalidate_cache()
     return system, inside
 
@@ -89,7 +90,8 @@ def open_output(path: str) -> BinaryIO:
     """Open a file for writing bytes; its folder is made. Write to a temporary name, then rename."""
     if is_remote(path):
         system, inside = _remote(path)
-        system.makedirs(system._parent(inside), exist_ok=True)
+        if not _is_object_store(system):  # there, it would make the bucket of a mistyped name
+            system.makedirs(system._parent(inside), exist_ok=True)
         return cast("BinaryIO", system.open(inside, "wb"))
     local = _local(path)
     local.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +115,6 @@ def write_bytes_atomically(path: str, data: bytes) -> None:
     if is_remote(path):
         system, inside = _remote(path)
         if _is_object_store(system):
-            system.makedirs(system._parent(inside), exist_ok=True)
             system.pipe_file(inside, data)
             return
     folder, _, name = path.rpartition("/")
@@ -151,13 +152,34 @@ def list_all(folder: str) -> list[str]:
     return [entry.name for entry in _local(folder).iterdir()]
 
 
+def list_below(folder: str) -> list[str]:
+    """Return the paths of all files below a folder of an object store, relative to it."""
+    system, inside = _remote(folder)
+    return [name[len(inside) :].strip("/") for name in system.find(inside)]
+
+
 def make_dirs(path: str) -> None:
     """Make a folder and its parents where they are missing."""
     if is_remote(path):
         system, inside = _remote(path)
-        system.makedirs(inside, exist_ok=True)
+        if path.partition("://")[0] in PACKAGES:
+            _check_bucket(system, inside, path)
+        else:
+            system.makedirs(inside, exist_ok=True)
     else:
         _local(path).mkdir(parents=True, exist_ok=True)
+
+
+def _check_bucket(system: Any, inside: str, path: str) -> None:
+    """Refuse a bucket that is not there: none is made for what may be a mistyped name."""
+    bucket = inside.partition("/")[0]
+    if not system.exists(bucket):
+        raise UserError(f"{path}: there is no bucket {bucket!r}, or none that you may see")
+
+
+def is_object_store(path: str) -> bool:
+    """Tell whether a path is on a store that shows an object once it is whole."""
+    return is_remote(path) and _is_object_store(_remote(path)[0])
 
 
 def remove_file(path: str) -> None:
@@ -186,13 +208,24 @@ def rename(source: str, target: str) -> None:
         system, inside = _remote(source)
         _, to = _remote(target)
         if system.isdir(inside):
-            system.mv(inside, to, recursive=True)
+            if _is_object_store(system):
+                _move_objects(system, inside, to)
+            else:
+                system.mv(inside, to, recursive=True)
             return
         if not _is_object_store(system) and system.exists(to):
             system.rm_file(to)
         system.mv(inside, to)
     else:
         _local(source).replace(_local(target))
+
+
+def _move_objects(system: Any, inside: str, to: str) -> None:
+    """Copy the objects below a prefix within the store, then remove them."""
+    names = system.find(inside)
+    for name in names:
+        system.cp_file(name, to + name[len(inside) :])
+    system.rm(names)
 
 
 @dataclass(frozen=True)

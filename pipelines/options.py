@@ -8,14 +8,18 @@ import textwrap
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from itertools import pairwise
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler
 
 from pipelines.errors import UserError, did_you_mean
+from pipelines.stores import check_store
 
 SCHEMA_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 """The JSON Schema that schemas of ours are written in."""
+
+StorePath = Annotated[str, AfterValidator(check_store)]
+"""A path or URL that can be opened here."""
 
 Kind = TypeVar("Kind", bound="Options")
 

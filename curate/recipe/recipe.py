@@ -24,11 +24,12 @@ from curate.recipe.document import Document, read_document
 from curate.recipe.problems import problems_in
 from curate.recipe.prove_section import Prove
 from pipelines.errors import UserError, did_you_mean
-from pipelines.options import Options
+from pipelines.options import Options, StorePath
 from pipelines.output.formats import ARROW, FORMATS
 from pipelines.readers import Read
 from pipelines.steps import AnyStep
 from pipelines.steps.step import Step
+from pipelines.stores import Storage, check_storage
 
 Made = TypeVar("Made", bound="Recipe")
 
@@ -72,7 +73,7 @@ def parse_quarantine(value: float) -> float:
 class Write(Options):
     """Where the clean shards and the ledger go."""
 
-    path: str = Field(min_length=1)
+    path: StorePath = Field(min_length=1)
     """Output folder. Relative paths start at the folder where `curate` is called."""
     shard_size: Annotated[
         int, Field(gt=0), BeforeValidator(parse_size, json_schema_input_type=int | str)
@@ -103,7 +104,7 @@ class Run(Options):
     """local, dask, flink, spark, dataflow, or the full name of a Beam runner class."""
     workers: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """Worker processes of the local runner; auto takes what suits the machine."""
-    cache: str | None = Field(default=None, min_length=1)
+    cache: StorePath | None = Field(default=None, min_length=1)
     """Folder in which rows and signatures stay, so that a later run on the same input takes up the
     steps it has in common. It grows with every recipe that is tried; remove it when done."""
     options: dict[str, str | int | float | bool] = Field(default_factory=dict)
@@ -135,6 +136,11 @@ class Recipe(Options):
     """How `curate prove` measures what the curation was worth."""
     run: Run = Run()
     """Which engine runs it."""
+    storage: Annotated[Storage, AfterValidator(check_storage)] = Field(
+        default_factory=dict, exclude_if=lambda given: not given
+    )
+    """How object stores are reached, by protocol, such as s3: {endpoint_url: …, anon: true}: what
+    fsspec's file system of that protocol takes. Secrets stay in the environment or in profiles."""
 
 
 def load_recipe(

@@ -16,6 +16,9 @@ from pipelines.output.summary import OURS
 from pipelines.output.written import WrittenFile
 from pipelines.rows.hf_features import state_json
 
+PLACING = "_curate/incomplete"
+"""Object that lies in an output on an object store until the output is complete."""
+
 
 def write_dataset_files(out: str, written: Iterable[WrittenFile], features: dict[str, Any]) -> None:
     """Write `dataset_dict.json` and each split's `state.json` and `dataset_info.json`.
@@ -64,11 +67,12 @@ def check_place(out: str, inputs: Sequence[str], overwrite: bool) -> None:
             )
     if not files.exists(out):
         return
-    if not files.exists(f"{out}/{MANIFEST}") and (not files.is_folder(out) or files.list_all(out)):
+    ours = files.exists(f"{out}/{MANIFEST}") or files.exists(f"{out}/{PLACING}")
+    if not ours and (not files.is_folder(out) or files.list_all(out)):
         raise UserError(
             f"{out} is there and is no output of curate, so it is not replaced: write elsewhere"
         )
-    if not overwrite:
+    if not overwrite and files.exists(f"{out}/{MANIFEST}"):
         raise FileExistsError(
             f"{out} is already there; use --overwrite to replace it or --out for another place"
         )
@@ -80,23 +84,42 @@ def place_output(source: str, target: str) -> None:
     A rename on disks. An object store copies object by object, so there the manifest comes last:
     an output without one is not complete.
     """
+    if files.is_object_store(target):
+        _copy_into_place(source, target)
+        return
     aside = f"{target}.replaced"
     files.remove_tree(aside)
     if files.exists(target):
         files.rename(target, aside)
-    manifest = b""
-    if files.is_remote(target):
-        manifest = files.read_bytes(f"{source}/{MANIFEST}")
-        files.remove_file(f"{source}/{MANIFEST}")
     try:
         files.rename(source, target)
     except BaseException:
         if files.exists(aside):
             files.rename(aside, target)
         raise
-    if manifest:
-        files.write_bytes_atomically(f"{target}/{MANIFEST}", manifest)
     files.remove_tree(aside)
+
+
+def _copy_into_place(source: str, target: str) -> None:
+    """Copy an output within an object store: the old manifest goes first, the new one comes last.
+
+    Meanwhile a mark says that what lies there is on its way, so that a later run may replace it.
+    """
+    manifest = files.read_bytes(f"{source}/{MANIFEST}")
+    files.write_bytes_atomically(f"{target}/{PLACING}", b"this output is not complete yet\n")
+    files.remove_file(f"{target}/{MANIFEST}")
+    stale = set(files.list_below(target)) - {PLACING}
+    files.remove_file(f"{source}/{MANIFEST}")
+    new = set(files.list_below(source))
+    try:
+        files.rename(source, target)
+    except BaseException:
+        files.write_bytes_atomically(f"{source}/{MANIFEST}", manifest)
+        raise
+    for name in sorted(stale - new):
+        files.remove_file(f"{target}/{name}")
+    files.write_bytes_atomically(f"{target}/{MANIFEST}", manifest)
+    files.remove_file(f"{target}/{PLACING}")
 
 
 def check_files(out: str, manifest: Manifest) -> None:

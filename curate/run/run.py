@@ -46,6 +46,7 @@ from pipelines.readers.read_plan import TASK_BYTES, ReadPlan, changed_files, fet
 from pipelines.steps.corpus import earlier_list
 from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.step import Step
+from pipelines.stores import use_storage
 
 CULPRITS = 5
 """Quarantined rows named when there are too many."""
@@ -101,6 +102,7 @@ def run_recipe(
         UserError: another run is writing this output.
     """
     start = time.perf_counter()
+    use_storage(recipe.storage)
     tell = progress or (lambda _: None)
     out = _absolute(recipe.write.path)
     overwrite = overwrite or recipe.write.overwrite
@@ -149,6 +151,7 @@ def _run(
         store_keys=recipe.write.keys,
         format=recipe.write.format,
         earlier=tuple((number, len(keys)) for number, keys in earlier.items()),
+        storage=recipe.storage,
         cache=shelf if cache else "",
         tasks=len(plan.tasks),
         spools=any(task.spool for task in plan.tasks),

@@ -7,8 +7,9 @@ grows with the steps of the recipe and never with the files of the input: tasks 
 """
 
 import contextlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -44,6 +45,7 @@ from pipelines.rows.chance import Chance
 from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import EDIT, VERDICT, VERDICT_SCHEMA, Site
 from pipelines.steps.step import Step
+from pipelines.stores import Storage, StoreFailed, explained, use_storage
 
 LEAST_SECONDS, LEAST_SHUFFLED = 0.001, 1 << 16
 """Seconds and bytes below which a round does not report its cost: a message would cost as much."""
@@ -72,6 +74,8 @@ class Job:
     """Number of a step and of the files of keys of earlier runs it is held against."""
     format: str = "arrow"
     """Name of the format of the files of rows."""
+    storage: Storage = field(default_factory=dict)
+    """Options by which object stores are reached."""
     cache: str = ""
     """Folder of the plan and the shards where other runs may use them; empty: they are in `work`.
     Then signatures are kept too."""
@@ -204,7 +208,9 @@ def build(pipeline: Any, job: Job) -> Any:
     mail = start | "post tasks" >> post.with_output_types(element)
     for name, part, step in rounds_of(job):
         grouped = mail | f"{name}: meet" >> beam.GroupByKey()
-        solve = beam.FlatMapTuple(Watched(part, job.work, step)).with_output_types(element)
+        solve = beam.FlatMapTuple(Watched(part, job.work, step, job.storage)).with_output_types(
+            element
+        )
         mail = grouped | f"{name}: solve" >> solve
     return mail
 
@@ -243,8 +249,11 @@ def run(job: Job, runner: str, workers: int, options: Sequence[str] = ()) -> Non
             result = pipeline.run()
             result.wait_until_finish()
         except Exception as error:
+            if (told := explained(error)) is not None:
+                raise told from error
             if files.exists(_failure(job.work)):
-                raise WorkerFailed(files.read_bytes(_failure(job.work)).decode()) from error
+                noted = json.loads(files.read_bytes(_failure(job.work)))
+                raise (WorkerFailed if noted["user"] else StoreFailed)(noted["said"]) from error
             raise
         finally:
             with contextlib.suppress(NameError, AttributeError):
@@ -259,14 +268,21 @@ class Watched:
     work: str
     step: int | None
     """Number of the corpus step it belongs to, None for segments, which keep time themselves."""
+    storage: Storage = field(default_factory=dict)
 
     def __call__(self, address: str, payloads: Iterable[bytes]) -> Iterator[Message]:
         """Solve; runners wrap exceptions, so a UserError is noted where `run` finds it."""
         start = perf_counter()
+        use_storage(self.storage)
         try:
             messages = list(self.part(address, payloads))
-        except UserError as error:
-            files.write_bytes_atomically(_failure(self.work), str(error).encode())
+        except Exception as error:
+            said = error if isinstance(error, UserError) else explained(error)
+            if said is not None:
+                noted = {"user": isinstance(said, UserError), "said": str(said)}
+                with contextlib.suppress(OSError):  # where it cannot be noted, it is only raised
+                    files.write_bytes_atomically(_failure(self.work), json.dumps(noted).encode())
+                raise said from error
             raise
         seconds = perf_counter() - start
         yield from messages

@@ -62,7 +62,10 @@ class Finished:
 def write_file(finished: Finished, order: Order) -> WrittenFile:
     """Write one output file; returns its name, what is in it and its sha256."""
     work = finished.work
-    temporary = f"{work}/writing/{uuid.uuid4().hex}"
+    folder, _, _ = order.file.rpartition("/")
+    place = f"{work}/out/{order.file}"
+    at_once = files.is_object_store(work)  # an object is there when it is whole, and not before
+    temporary = place if at_once else f"{work}/writing/{uuid.uuid4().hex}"
     with files.open_output(temporary) as raw:
         sink = _Hashed(raw)
         if isinstance(order, DataOrder):
@@ -71,9 +74,9 @@ def write_file(finished: Finished, order: Order) -> WrittenFile:
             rows, fates = _write_ledger(finished, order, sink)
         else:
             rows, fates = _write_keys(finished, order, sink), None
-    folder, _, _ = order.file.rpartition("/")
-    files.make_dirs(f"{work}/out/{folder}")
-    files.rename(temporary, f"{work}/out/{order.file}")
+    if not at_once:
+        files.make_dirs(f"{work}/out/{folder}")
+        files.rename(temporary, place)
     return WrittenFile(file=order.file, rows=rows, sha256=sink.digest.hexdigest(), fates=fates)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pipelines import files
 from pipelines.errors import UserError
-from pipelines.options import Options
+from pipelines.options import Options, StorePath
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.rows import ID, KEY, PARENT, SPLIT, Columns
 from pipelines.rows.merging import is_image, is_text
@@ -26,7 +26,7 @@ class Source(Options):
 
     format: str
     """Name of the format."""
-    path: str | tuple[str, ...] = Field(min_length=1)
+    path: StorePath | tuple[StorePath, ...] = Field(min_length=1)
     """A file, folder, glob or URL (gs://, s3://, hdfs://), or a list of them."""
     text: str | None = None
     """Column that holds the text; `text` where there is one."""

@@ -148,7 +148,7 @@ def test_max_quarantined_is_a_count_or_a_fraction(load, value, rows, budget):
         (
             "sead: 1",
             "sead: a recipe has no 'sead'; allowed: name, seed, notes, max_quarantined, read, "
-            "steps, write, prove, run; did you mean 'seed'?",
+            "steps, write, prove, run, storage; did you mean 'seed'?",
         ),
         ("steps: word_count", "steps: must be a list (`- …` lines, or [a, b]) (got 'word_count')"),
         ("steps: [word_count]", "steps.1: is only a name; write `op: word_count`"),
