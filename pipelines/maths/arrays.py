@@ -5,6 +5,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import xxhash
 
 Mask = npt.NDArray[np.bool_]
 Int64 = npt.NDArray[np.int64]
@@ -62,11 +63,22 @@ def utf8_bytes(texts: pa.Array) -> tuple[Bytes, Int64]:
     return raw[offsets[0] : offsets[-1]], (offsets - offsets[0]).astype(np.int64)
 
 
+LONG = 1 << 10
+"""Bytes from which on a span is hashed on its own."""
+
+
 def hash_spans(raw: Bytes, starts: Int64, lengths: Int64) -> UInt64:
-    """Return one hash per span of bytes, eight bytes at a time; `raw` ends with 16 spare bytes."""
+    """Return one hash per span of bytes, eight bytes at a time; `raw` ends with 16 spare bytes.
+
+    Spans of more than LONG bytes are hashed one by one, by xxh3: they are few, and megabytes of one
+    span would be a step each eight bytes.
+    """
     hashes = lengths.astype(np.uint64) * _GOLDEN
     hashes = mix(hashes ^ _eight_bytes(raw, starts, lengths))
-    rest = np.flatnonzero(lengths > 8)
+    for i in np.flatnonzero(lengths > LONG):
+        span = raw[starts[i] : starts[i] + lengths[i]]
+        hashes[i] = xxhash.xxh3_64_intdigest(span.data)
+    rest = np.flatnonzero((lengths > 8) & (lengths <= LONG))
     done = 8
     while rest.size:
         more = _eight_bytes(raw, starts[rest] + done, lengths[rest] - done)

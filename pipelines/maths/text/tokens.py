@@ -1,6 +1,7 @@
 r"""Word tokens of a batch of texts, found and hashed once in flat arrays and shared by all steps.
 
-A token is what the regular expression `\w+` matches in the lowercased text; in scripts written
+A token is what the regular expression `\w+` matches in the lowercased text, with the marks that
+belong to its letters (vowel signs and accents of category M, zero-width joiners); in scripts written
 without spaces (Han, kana, Thai, Lao, Khmer, Burmese) each character is a token. Characters are
 lowercased one by one, and only where that keeps their number of UTF-8 bytes: a final sigma is σ,
 and two dozen rare capitals (İ, ẞ, the Kelvin sign, ...) stay as they are. The work is done on the
@@ -31,7 +32,9 @@ from pipelines.maths.arrays import (
 _TABLED = 0x20000
 """Code points with an entry of their own; of those beyond, ideographs are all that are words."""
 _IDEOGRAPHS = (0x20000, 0x32400)
-_OUTSIDE, _WORD, _ALONE = 0, 1, 2
+_OUTSIDE, _WORD, _ALONE, _MARK = 0, 1, 2, 3
+_JOINERS = (0x200C, 0x200D)
+"""Zero-width joiner and non-joiner: parts of words in Persian and in Indic scripts."""
 
 _UNSPACED = (
     (0x0E00, 0x0EFF),
@@ -153,11 +156,14 @@ def _classify_beyond_ascii(raw: Bytes, lower: Bytes, inside: Mask, cut: Mask) ->
     kind = kinds[entry]
     kind[(point >= _IDEOGRAPHS[0]) & (point < _IDEOGRAPHS[1])] = _ALONE
     for i in range(4):
-        at = lead[(kind != _OUTSIDE) & (width > i)] + i
+        at = lead[((kind == _WORD) | (kind == _ALONE)) & (width > i)] + i
         inside[at] = True
     alone = kind == _ALONE
     cut[lead[alone]] = True
     cut[lead[alone] + width[alone]] = True
+    marks = kind == _MARK
+    if marks.any():
+        _join_marks(lead[marks], width[marks], inside, cut)
 
     small = lowered[entry]
     small[point >= _TABLED] = point[point >= _TABLED]
@@ -168,6 +174,17 @@ def _classify_beyond_ascii(raw: Bytes, lower: Bytes, inside: Mask, cut: Mask) ->
             lower[at + i] = 0x80 | to & 0x3F
             to = to >> 6
         lower[at] = (0xC0, 0xE0, 0xF0)[w - 2] | to
+
+
+def _join_marks(lead: Int64, width: Int64, inside: Mask, cut: Mask) -> None:
+    """Let marks that follow a word, or marks of a word, belong to it."""
+    follows = np.zeros(len(lead), dtype=np.bool_)
+    follows[1:] = (lead[1:] == lead[:-1] + width[:-1]) & ~cut[lead[1:]]
+    joins = (lead > 0) & inside[lead - 1] & ~cut[lead]
+    first = np.maximum.accumulate(np.where(follows, 0, np.arange(len(lead))))
+    joined = joins[first]
+    for i in range(4):
+        inside[lead[joined & (width > i)] + i] = True
 
 
 @functools.cache
@@ -183,6 +200,8 @@ def _unicode_tables() -> tuple[Bytes, Int64]:
             continue
         char = chr(point)
         if not char.isalnum():
+            if unicodedata.category(char)[0] == "M" or point in _JOINERS:
+                kinds[point] = _MARK
             continue
         kinds[point] = _WORD
         small = char.lower()

@@ -41,6 +41,8 @@ def words(text: str | None) -> list[str]:
         if alone(char):
             found.append(char)
             inside = False
+        elif unicodedata.category(char)[0] == "M" or char in "\u200c\u200d":
+            found[-1:] = [found[-1] + char] if inside else found[-1:]
         elif char.isalnum() or char == "_":
             if inside:
                 found[-1] += lower(char)
