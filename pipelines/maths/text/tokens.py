@@ -1,11 +1,12 @@
 r"""Word tokens of a batch of texts, found and hashed once in flat arrays and shared by all steps.
 
 A token is what the regular expression `\w+` matches in the lowercased text, with the marks that
-belong to its letters (vowel signs and accents of category M, zero-width joiners); in scripts written
-without spaces (Han, kana, Thai, Lao, Khmer, Burmese) each character is a token. Characters are
-lowercased one by one, and only where that keeps their number of UTF-8 bytes: a final sigma is σ,
-and two dozen rare capitals (İ, ẞ, the Kelvin sign, ...) stay as they are. The work is done on the
-UTF-8 bytes with look-up tables; only characters outside ASCII are decoded.
+belong to its letters (vowel signs and accents of category M, zero-width joiners) and apostrophes
+between letters, as Unicode's word boundaries have it (UAX #29); in scripts written without spaces
+(Han, kana, Thai, Lao, Khmer, Burmese) each character is a token. Characters are lowercased one by
+one, and only where that keeps their number of UTF-8 bytes: a final sigma is σ, and two dozen rare
+capitals (İ, ẞ, the Kelvin sign, ...) stay as they are. The work is done on the UTF-8 bytes with
+look-up tables; only characters outside ASCII are decoded.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from pipelines.maths.arrays import (
 _TABLED = 0x20000
 """Code points with an entry of their own; of those beyond, ideographs are all that are words."""
 _IDEOGRAPHS = (0x20000, 0x32400)
+_APOSTROPHE, _CURLY = ord("'"), (0xE2, 0x80, 0x98, 0x99)
 _OUTSIDE, _WORD, _ALONE, _MARK = 0, 1, 2, 3
 _JOINERS = (0x200C, 0x200D)
 """Zero-width joiner and non-joiner: parts of words in Persian and in Indic scripts."""
@@ -98,6 +100,7 @@ def _scan(texts: pa.Array) -> tuple[Bytes, Int64, Int64, Int64]:
     cut = np.zeros(size + 1, dtype=np.bool_)
     cut[ends] = True
     _classify_beyond_ascii(raw, lower, inside, cut)
+    _join_apostrophes(raw, inside, cut)
 
     begins = inside[:-1].copy()
     begins[1:] &= ~inside[:-2] | cut[1:-1]
@@ -185,6 +188,24 @@ def _join_marks(lead: Int64, width: Int64, inside: Mask, cut: Mask) -> None:
     joined = joins[first]
     for i in range(4):
         inside[lead[joined & (width > i)] + i] = True
+
+
+def _join_apostrophes(raw: Bytes, inside: Mask, cut: Mask) -> None:
+    """Let an apostrophe between two letters belong to their word: `don't`, `l’homme`."""
+    quotes = np.flatnonzero(raw == _APOSTROPHE)
+    _join(quotes, 1, inside, cut)
+    curly = np.flatnonzero(raw[:-2] == _CURLY[0])
+    if curly.size:
+        curly = curly[(raw[curly + 1] == _CURLY[1]) & np.isin(raw[curly + 2], _CURLY[2:])]
+        _join(curly, len("’".encode()), inside, cut)
+
+
+def _join(at: Int64, width: int, inside: Mask, cut: Mask) -> None:
+    """Mark the characters of `width` bytes at `at` that stand between two parts of words."""
+    at = at[(at > 0) & ~cut[at]]
+    at = at[inside[at - 1] & inside[at + width] & ~cut[at + width]]
+    for i in range(width):
+        inside[at + i] = True
 
 
 @functools.cache

@@ -5,9 +5,11 @@ import unicodedata
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.maths import arrays
 from pipelines.maths.arrays import hash_strings, utf8_bytes
 from pipelines.maths.text.tokens import _UNSPACED, shingles, token_spans, tokenize
 from pipelines.rows import ID, KEY, Columns, Rows
@@ -37,7 +39,11 @@ def lower(char: str) -> str:
 def words(text: str | None) -> list[str]:
     """Tokens by the definition, character by character."""
     found, inside = [], False
-    for char in text or "":
+    for i, char in enumerate(text or ""):
+        after = text[i + 1 : i + 2]
+        if char in "'‘’" and inside and (after.isalnum() or after == "_") and not alone(after):
+            found[-1] += char
+            continue
         if alone(char):
             found.append(char)
             inside = False
@@ -77,6 +83,8 @@ def test_tokens_are_the_words_of_the_definition(texts):
 @given(MIXED)
 def test_tokens_equal_the_regular_expression_apart_from_what_is_documented(text):
     plain = "".join(c for c in text if not alone(c) and lower(c) == c.lower() and c != "Σ")
+    joined = "'‘’\u200c\u200d"
+    plain = "".join(c for c in plain if unicodedata.category(c)[0] != "M" and c not in joined)
     assert words(plain) == re.findall(r"\w+", plain.lower())
     assert token_lists([plain])[0] == [hash_of(w) for w in re.findall(r"\w+", plain.lower())]
 
@@ -187,3 +195,41 @@ def test_token_spans_are_the_bytes_of_the_tokens(texts):
     assert offsets.tolist() == tokens.offsets.tolist()
     found = [raw[i : i + n].decode() for i, n in zip(starts, lengths, strict=True)]
     assert ["".join(map(lower, word)) for word in found] == [w for t in texts for w in words(t)]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("मैं काँच खा सकता हूँ", 5),
+        ("நான் கண்ணாடி சாப்பிடுவேன்", 3),
+        ("আমি কাচ খেতে পারি", 4),
+        ("می‌توانم بخورم", 2),
+        ("العَرَبِيَّةُ لُغَةٌ", 2),
+        ("שָׁלוֹם עֲלֵיכֶם", 2),
+        ("don't l’homme rock 'n' roll", 5),
+        ("❤️ 👩‍👩‍👧 ok", 1),
+        ("' '' a' 'b", 2),
+    ],
+)
+def test_words_are_those_of_a_reader(text, count):
+    assert tokenize(pa.array([text])).counts.tolist() == [count]
+
+
+def test_composed_and_decomposed_texts_have_as_many_words():
+    text = "Tôi có thể ăn thủy tinh mà không hại gì"
+    forms = [unicodedata.normalize(form, text) for form in ("NFC", "NFD")]
+    assert tokenize(pa.array(forms)).counts.tolist() == [10, 10]
+
+
+def test_hindi_texts_without_a_common_word_share_nothing():
+    texts = ["मैं काँच खा सकता हूँ और मुझे उससे कोई चोट", "वह घर जाकर पानी पीता है तथा सो जाता"]
+    one, other = (set(hashes) for hashes in token_lists(texts))
+    assert not one & other
+
+
+def test_one_giant_word_is_one_step(monkeypatch):
+    steps = []
+    eight = arrays._eight_bytes
+    monkeypatch.setattr(arrays, "_eight_bytes", lambda *given: steps.append(1) or eight(*given))
+    assert tokenize(pa.array(["acgt" * 100_000 + " and more"])).counts.tolist() == [3]
+    assert len(steps) < 3 + arrays.LONG // 8
