@@ -104,7 +104,9 @@ def _paths(value: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tu
 def explained(error: BaseException) -> UserError | StoreFailed | None:
     """Return what an error of a store means, None if it is no such error."""
     seen: BaseException | None = error
-    while seen is not None:
+    known: set[int] = set()
+    while seen is not None and id(seen) not in known:  # a chain may lead back into itself
+        known.add(id(seen))
         kind, module = type(seen).__name__, type(seen).__module__.partition(".")[0]
         if module in ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "azure", "adlfs"):
             if kind in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):

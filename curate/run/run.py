@@ -38,16 +38,19 @@ from pipelines.engine import graph as engine
 from pipelines.engine.spool import PLAN_FILE, SPOOL_BYTES, task_of
 from pipelines.errors import UserError
 from pipelines.ledger.balance import Unbalanced
-from pipelines.ledger.entries import UNREADABLE
+from pipelines.ledger.entries import UNREADABLE, LedgerRecord
 from pipelines.output.formats import FORMATS
 from pipelines.output.stored_keys import key_files
 from pipelines.output.summary import read_summary, read_written
 from pipelines.readers.read_plan import TASK_BYTES, ReadPlan, changed_files, fetch, make_plan
+from pipelines.readers.strangers import advice
 from pipelines.steps.corpus import earlier_list
 from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.step import Step
 from pipelines.stores import use_storage
 
+_BEGINNING = 4096
+"""Bytes of a file by which its kind is guessed."""
 CULPRITS = 5
 """Quarantined rows named when there are too many."""
 SMALLEST_TASK = 8 << 20
@@ -165,7 +168,7 @@ def _run(
     tell("checking the balance and writing the report")
     about = About(runner, workers, start)
     manifest = _finish(recipe, plan, work, about)
-    return _publish(recipe, out, work, manifest)
+    return _publish(recipe, out, work, plan, manifest)
 
 
 def _make_folder(folder: str, named: str) -> None:
@@ -300,7 +303,7 @@ def _any_lost(manifest: Manifest) -> bool:
     return any(UNREADABLE in step.reasons for step in manifest.steps[:1])
 
 
-def _publish(recipe: Recipe, out: str, work: str, manifest: Manifest) -> RunResult:
+def _publish(recipe: Recipe, out: str, work: str, plan: ReadPlan, manifest: Manifest) -> RunResult:
     """Move the finished folder to its place, or beside it when the run must not be used."""
     rows, broken = manifest.rows, manifest.damaged_files
     refused = bool(broken) and recipe.read.damaged == "refuse"
@@ -314,6 +317,7 @@ def _publish(recipe: Recipe, out: str, work: str, manifest: Manifest) -> RunResu
     if too_many:
         first = quarantined(ledger_of(place, manifest), CULPRITS)
         culprits = [f"{r.file}: {r.where}: {r.error}" for r in first]
+        culprits += _advice(recipe, plan, first[0])
         raise TooManyQuarantined(
             rows.quarantined, rows.entered, recipe.max_quarantined, culprits, place
         )
@@ -323,6 +327,18 @@ def _publish(recipe: Recipe, out: str, work: str, manifest: Manifest) -> RunResu
             f"{place}/_curate/report.html shows what each step took out"
         )
     return RunResult(out, manifest, f"{out}/_curate/report.html")
+
+
+def _advice(recipe: Recipe, plan: ReadPlan, record: LedgerRecord) -> list[str]:
+    """Return what a person can do about a file that is not what it was taken for."""
+    path = next((file.path for file in plan.files if file.name == record.file), None)
+    if path is None or record.step:
+        return []
+    try:
+        said = advice(files.read_bytes(path, 0, _BEGINNING), recipe.read.format, record.error or "")
+    except OSError:
+        return []
+    return [said] if said else []
 
 
 def _most_frequent(place: str, manifest: Manifest) -> str:

@@ -152,6 +152,12 @@ def check_types(schema: pa.Schema, columns: Columns, required: Sequence[str], fi
 
 
 def _no_column(role: str, name: str, have: Sequence[str], file: str) -> str:
+    apart = next((sign for sign in ";\t|" if len(have) == 1 and sign in have[0]), None)
+    if apart is not None:
+        return (
+            f"{file} has one column {have[0]!r}: its fields seem to be set apart by {apart!r}; "
+            f"write `read: {{delimiter: {apart!r}}}`"
+        )
     close = difflib.get_close_matches(name, have, n=1)
     meant = f"; did you mean {close[0]!r}?" if close else ""
     return (

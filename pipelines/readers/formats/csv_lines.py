@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pipelines.errors import UserError
 from pipelines.readers.line_blocks import Block
 from pipelines.readers.records import Unreadable
+from pipelines.readers.strangers import may_be_latin, stranger
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
@@ -195,5 +196,7 @@ def header(lines: HeldLines, dialect: Dialect, name: str) -> list[str]:
         raise UserError(f"{name}: the header line is broken: {error}") from error
     lines.at = reader.line_num
     if any("\udc80" <= letter <= "\udcff" for letter in "".join(names)):
-        raise UserError(f"{name}: the header line is not valid UTF-8")
+        raw = ",".join(names).encode(errors="surrogateescape")
+        said = stranger(raw) or may_be_latin(raw)
+        raise UserError(f"{name}: the header line is not valid UTF-8{f'; {said}' if said else ''}")
     return [field or f"unnamed_{i}" for i, field in enumerate(names)]

@@ -1,3 +1,4 @@
+import gzip
 import json
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from curate.run.output import MANIFEST, place_output
 from curate.run.run import _input, _work_folder, run_recipe
 from curate.run.run_text import print_run
 from pipelines import files
+from pipelines.errors import UserError
 from pipelines.readers.read_plan import make_plan
 
 
@@ -178,8 +180,6 @@ def test_seconds_of_a_corpus_step_hold_its_rounds(folder, monkeypatch):
 
 
 def test_file_cut_short_is_told_loudly(folder):
-    import gzip
-
     rows = b"".join(b'{"id": "%d", "text": "row %d"}\n' % (i, i * 7919) for i in range(9000))
     (folder / "in/e.jsonl.gz").write_bytes(gzip.compress(rows)[:-2000])
     with pytest.raises(InputDamaged, match=r"so rows are missing: e.jsonl.gz: byte"):
@@ -280,3 +280,30 @@ def test_run_tells_what_it_passed_over(tmp_path, capsys):
     print_run(manifest, Console(width=200))
     assert f"note: {said} (1)" in capsys.readouterr().out
     assert said in (tmp_path / "out/_curate/report.html").read_text()
+
+
+STRANGERS = {
+    "latin-1": ('{"text": "caf\xe9"}\n'.encode("latin-1"), "it may be Latin-1 or Windows-1252"),
+    "utf-16": ('{"text": "a"}\n'.encode("utf-16"), "looks like UTF-16: save it as UTF-8"),
+    "array": (b'[{"text": "a"},\n{"text": "b"}]\n', "looks like one JSON array: write one object"),
+    "indented": (b'{\n  "text": "a"\n}\n', "looks like JSON over several lines"),
+    "gzip": (gzip.compress(b'{"text": "a"}\n'), "looks like gzip: end its name with .gz"),
+    "parquet": (b"PAR1\n\n", "looks like Parquet: read it with `format: parquet`"),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_run_says_what_a_file_is_that_cannot_be_read(kind, tmp_path):
+    data, said = STRANGERS[kind]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jsonl").write_bytes(data)
+    with pytest.raises(TooManyQuarantined, match=said):
+        run_recipe(recipe(tmp_path))
+
+
+def test_run_says_how_fields_are_set_apart(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.csv").write_text("id;text\n1;a\n")
+    read = {"format": "csv", "path": str(tmp_path / "in"), "text": "text"}
+    with pytest.raises(UserError, match=r"set apart by ';'; write `read: \{delimiter: ';'\}`"):
+        run_recipe(recipe(tmp_path, read=read))
