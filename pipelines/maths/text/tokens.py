@@ -33,6 +33,8 @@ from pipelines.maths.arrays import (
 _TABLED = 0x20000
 """Code points with an entry of their own; of those beyond, ideographs are all that are words."""
 _IDEOGRAPHS = (0x20000, 0x32400)
+_SELECTORS = (0xE0100, 0xE01F0)
+"""Variation selectors, the only marks beyond."""
 _APOSTROPHE, _CURLY = ord("'"), (0xE2, 0x80, 0x98, 0x99)
 _OUTSIDE, _WORD, _ALONE, _MARK = 0, 1, 2, 3
 _JOINERS = (0x200C, 0x200D)
@@ -158,6 +160,7 @@ def _classify_beyond_ascii(raw: Bytes, lower: Bytes, inside: Mask, cut: Mask) ->
     entry = np.minimum(point, _TABLED)
     kind = kinds[entry]
     kind[(point >= _IDEOGRAPHS[0]) & (point < _IDEOGRAPHS[1])] = _ALONE
+    kind[(point >= _SELECTORS[0]) & (point < _SELECTORS[1])] = _MARK
     for i in range(4):
         at = lead[((kind == _WORD) | (kind == _ALONE)) & (width > i)] + i
         inside[at] = True

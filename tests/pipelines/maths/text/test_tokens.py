@@ -209,6 +209,7 @@ def test_token_spans_are_the_bytes_of_the_tokens(texts):
         ("don't l’homme rock 'n' roll", 5),
         ("❤️ 👩‍👩‍👧 ok", 1),
         ("' '' a' 'b", 2),
+        ("葛\U000e0100 a\U000e0100b", 2),
     ],
 )
 def test_words_are_those_of_a_reader(text, count):
