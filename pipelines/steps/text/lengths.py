@@ -32,10 +32,11 @@ class LengthBounds(Filter):
 
 
 class WordCount(LengthBounds):
-    r"""Drop texts with too few or too many words.
+    """Drop texts with too few or too many words.
 
-    A word is a run of letters, digits and `_` (`\w+`); in scripts written without spaces each
-    character is one. Punctuation is never a word.
+    A word is a run of letters, digits and `_` with their accents and vowel signs, and with the
+    apostrophes between them; in scripts written without spaces each character, with its marks, is
+    one. Punctuation is never a word.
     """
 
     op: Literal["word_count"] = "word_count"

@@ -11,23 +11,39 @@ from hypothesis import strategies as st
 
 from pipelines.maths import arrays
 from pipelines.maths.arrays import hash_strings, utf8_bytes
-from pipelines.maths.text.tokens import _UNSPACED, shingles, token_spans, tokenize
+from pipelines.maths.text.beyond_ascii import INNER, MARKS, SEPARATORS, UNSPACED
+from pipelines.maths.text.tokens import shingles, token_spans, tokenize
 from pipelines.rows import ID, KEY, Columns, Rows
 from pipelines.rows.views import shingles_of, tokens_of
 
 MIXED = st.text(
     st.one_of(
         st.characters(codec="utf-8"),
-        st.sampled_from("aAbBzZ_09 .,-'\n\tÄäßéÉΣσςЖжİıẞK漢字かなไทย𐐀𐐨𞤀𞤢😀🏽𝒳²½\u0301\u200d"),
+        st.sampled_from(
+            "aAbBzZ_09 .,-'\n\tÄäßéÉΣσςЖжİıẞK漢字かなไทย𐐀𐐨𞤀𞤢😀🏽𝒳²½\u0301\u200d"
+            '’·״"שׁ׳\u00ad\u200e\u200b\ufeffกําลัງガﾞ々\u0387\u3099'
+        ),
     ),
     max_size=40,
 )
 
 
+def is_mark(char: str) -> bool:
+    return unicodedata.category(char)[0] == "M" or char in MARKS
+
+
+def is_format(char: str) -> bool:
+    return unicodedata.category(char) == "Cf" and char not in MARKS and char not in SEPARATORS
+
+
+def is_letter(char: str) -> bool:
+    return (char.isalnum() and not is_mark(char)) or char in ("_", "\u05f3")
+
+
 def alone(char: str) -> bool:
     point = ord(char)
-    unspaced = any(first <= point <= last for first, last in _UNSPACED)
-    return (unspaced and unicodedata.category(char)[0] in "LMN") or 0x20000 <= point < 0x32400
+    unspaced = any(first <= point <= last for first, last in UNSPACED)
+    return (unspaced and is_letter(char)) or 0x20000 <= point < 0x32400
 
 
 def lower(char: str) -> str:
@@ -37,27 +53,30 @@ def lower(char: str) -> str:
 
 
 def words(text: str | None) -> list[str]:
-    """Tokens by the definition, character by character."""
-    found, inside = [], False
+    """Tokens by the definition, character by character, as they stand in the text."""
+    found, inside, after_alone = [], False, False
     for i, char in enumerate(text or ""):
         after = text[i + 1 : i + 2]
-        if char in "'‘’" and inside and (after.isalnum() or after == "_") and not alone(after):
-            found[-1] += char
-            continue
-        if alone(char):
-            found.append(char)
-            inside = False
-        elif unicodedata.category(char)[0] == "M" or char in "\u200c\u200d":
-            found[-1:] = [found[-1] + char] if inside else found[-1:]
-        elif char.isalnum() or char == "_":
-            if inside:
-                found[-1] += lower(char)
-            else:
-                found.append(lower(char))
-            inside = True
+        joins = inside and not after_alone and after and is_letter(after) and not alone(after)
+        hebrew = char == '"' and i and {text[i - 1], after} <= set(map(chr, range(0x5C0, 0x600)))
+        if char == "'" or char in INNER or hebrew:
+            inside = bool(joins)
+        elif is_mark(char) or (is_format(char) and ord(char) < 0x20000):
+            pass
+        elif is_letter(char) or alone(char):
+            if not inside or after_alone or alone(char):
+                found.append("")
+            inside, after_alone = True, alone(char)
         else:
             inside = False
+        if inside:
+            found[-1] += char
     return found
+
+
+def hashed(word: str) -> str:
+    """What of a token is hashed."""
+    return "".join(INNER.get(char) or lower(char) for char in word if not is_format(char))
 
 
 def token_lists(texts: list[str | None]) -> list[list[int]]:
@@ -69,8 +88,8 @@ def token_lists(texts: list[str | None]) -> list[list[int]]:
 
 
 def hash_of(word: str) -> int:
-    """Hash of a word that is lowercase already, by way of another function."""
-    return int(hash_strings(pa.array([word]))[0])
+    """Hash of a token, by way of another function."""
+    return int(hash_strings(pa.array([hashed(word)]))[0])
 
 
 @settings(max_examples=300)
@@ -83,9 +102,9 @@ def test_tokens_are_the_words_of_the_definition(texts):
 @given(MIXED)
 def test_tokens_equal_the_regular_expression_apart_from_what_is_documented(text):
     plain = "".join(c for c in text if not alone(c) and lower(c) == c.lower() and c != "Σ")
-    joined = "'‘’\u200c\u200d"
-    plain = "".join(c for c in plain if unicodedata.category(c)[0] != "M" and c not in joined)
-    assert words(plain) == re.findall(r"\w+", plain.lower())
+    joins = {*INNER, "'", "\u05f3"}
+    plain = "".join(c for c in plain if not (is_mark(c) or is_format(c) or c in joins))
+    assert [w.lower() for w in words(plain)] == re.findall(r"\w+", plain.lower())
     assert token_lists([plain])[0] == [hash_of(w) for w in re.findall(r"\w+", plain.lower())]
 
 
@@ -194,7 +213,7 @@ def test_token_spans_are_the_bytes_of_the_tokens(texts):
     tokens, raw = tokenize(strings), utf8_bytes(strings)[0].tobytes()
     assert offsets.tolist() == tokens.offsets.tolist()
     found = [raw[i : i + n].decode() for i, n in zip(starts, lengths, strict=True)]
-    assert ["".join(map(lower, word)) for word in found] == [w for t in texts for w in words(t)]
+    assert found == [w for t in texts for w in words(t)]
 
 
 @pytest.mark.parametrize(
@@ -210,10 +229,30 @@ def test_token_spans_are_the_bytes_of_the_tokens(texts):
         ("❤️ 👩‍👩‍👧 ok", 1),
         ("' '' a' 'b", 2),
         ("葛\U000e0100 a\U000e0100b", 2),
+        ("ex\u00adample \u200eword\u200f a\u2060b", 3),
+        ("col·lecció צה״ל צ׳ק", 3),
+        ("ก่ำ กี่", 2),
+        ("が\u3099ｶﾞ", 2),
+        ("one\u200btwo", 2),
     ],
 )
 def test_words_are_those_of_a_reader(text, count):
     assert tokenize(pa.array([text])).counts.tolist() == [count]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("don’t stop", "don't stop"),
+        ("l\uff07homme", "l'homme"),
+        ("ex\u00adam\u00adple", "example"),
+        ("שלום\u200f עולם", "שלום עולם"),
+        ("צה״ל", 'צה"ל'),
+    ],
+)
+def test_invisible_and_typographic_variants_are_one_word(one, other):
+    first, second = token_lists([one, other])
+    assert first == second
 
 
 def test_composed_and_decomposed_texts_have_as_many_words():
