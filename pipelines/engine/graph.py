@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
@@ -39,7 +40,7 @@ from pipelines.exchange.shards import load_state
 from pipelines.ledger.books import Books
 from pipelines.output.finish import finish_rounds, report_shard
 from pipelines.output.stored_keys import keys_folder
-from pipelines.output.writer import Finished
+from pipelines.output.writer import Finished, StoredBy
 from pipelines.readers import Read
 from pipelines.rows.chance import Chance
 from pipelines.rows.keys import of_earlier_run
@@ -109,8 +110,8 @@ def rounds_of(job: Job) -> list[tuple[str, Round, int | None]]:
                 rounds.append((f"step {number} {step.op} {i}", part, number))
     names = ("plan", "write", "end")
     stored = tuple(
-        (segment.name, keys_folder(*segment.corpus))
-        for segment in segments
+        StoredBy(segment.name, after.name, keys_folder(*segment.corpus))
+        for segment, after in pairwise(segments)
         if job.store_keys and segment.corpus is not None and segment.corpus[1].stores
     )
     finished = Finished(job.work, job.shelf, segments[-1].name, stored)

@@ -54,6 +54,8 @@ class SegmentRun:
     """Whether signatures are written, for other runs that share the folder."""
     store_keys: bool = False
     """Whether dedup steps store keys, for later runs that are held against this one."""
+    forgotten: pa.Table | None = None
+    """Keys of the rows whose stored keys the corpus step before withdrew."""
     attempt: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     """Part of the names of all files this run writes."""
 
@@ -68,6 +70,8 @@ class SegmentRun:
         state = done_state(self.work, self.number, self.segment.previous)
         self.columns = state.columns
         rows = self._survive(verdicts, *self.segment.follows)
+        if self.store_keys:
+            self.forgotten = pa.table({KEY: self.segment.follows[1].forgotten(verdicts)})
         if self.segment.follows[1].edits:
             rows = self._edited(rows, edits, *self.segment.follows)
         return self._run(rows, state)
@@ -218,7 +222,8 @@ class SegmentRun:
             return 0
         number, step = self.segment.corpus
         with self.books.timed(self.books.tally(number, step.op)):
-            keys.write(step.stored(rows, Chance(self.seed, number)))
+            stored = step.stored(rows, Chance(self.seed, number))
+            keys.write(stored.append_column(KEY, pa.array(rows.keys)))
         return len(rows)
 
     def sign_again(self, state: State) -> None:
@@ -246,6 +251,9 @@ class SegmentRun:
             state.records += len(records)
         if self.keep_signed and self.signed:
             state.signed = write_table(self._path("signed.arrow"), pa.concat_tables(self.signed))
+        if self.forgotten is not None and len(self.forgotten):
+            state.forgotten_rows = len(self.forgotten)
+            state.forgotten = write_table(self._path("forgotten.arrow"), self.forgotten)
         if self.sizes:
             state.sizes = [write_table(self._path("sizes.arrow"), pa.concat_tables(self.sizes))]
         save_state(self.work, self.number, self.segment.name, state)

@@ -45,8 +45,12 @@ class State:
     signed: str | None = None
     """File of the signatures for the corpus step that follows, where they are kept."""
     stored: list[str] = field(default_factory=list)
-    """Files of the keys that the corpus step that follows stores for later runs."""
+    """Files of the keys that the corpus step that follows stores for later runs, each with the
+    `_key` of its row."""
     stored_rows: int = 0
+    forgotten: str | None = None
+    """File of the `_key` of rows whose stored keys the corpus step before withdrew."""
+    forgotten_rows: int = 0
     sizes: list[str] = field(default_factory=list)
     """Files of the key, split and bytes of each row; in the last segment."""
     ledger: list[str] = field(default_factory=list)

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -29,7 +30,7 @@ from pipelines.output.layout import KEY_ROWS, LEDGER_ROWS, OutputSchema, plan_sc
 from pipelines.output.orders import DataOrder, KeysOrder, LedgerOrder, Order, ShardPart
 from pipelines.output.summary import OutputSummary, write_summary, write_written
 from pipelines.output.widened import widened_columns
-from pipelines.output.writer import Finished, write_file
+from pipelines.output.writer import Finished, StoredBy, write_file
 from pipelines.output.written import WrittenFile
 from pipelines.rows import ID, KEY, Columns, MissingColumn, Rows, merged_columns
 from pipelines.rows.merging import merge_schemas
@@ -90,7 +91,10 @@ def report_shard(shelf: str, number: int, earlier: Sequence[str], state: State) 
         state: at the end of the last.
     """
     states = [*(done_state(shelf, number, segment) for segment in earlier), state]
-    stored = {name: one.stored_rows for name, one in zip(earlier, states, strict=False)}
+    stored = {
+        name: one.stored_rows - after.forgotten_rows
+        for name, (one, after) in zip(earlier, pairwise(states), strict=True)
+    }
     tallies: dict[int, Tally] = {}
     before, after = Profile(), Profile()
     for one in states:
@@ -197,9 +201,9 @@ def plan_output(
     write_summary(finished.work, summary)
     orders: list[Order] = [*_data_orders(shards, shard_bytes, summary, form)]
     orders += _ledger_orders(shards)
-    for segment, folder in finished.stored:
-        if any(shard.stored.get(segment) for shard in shards):
-            orders += _key_orders(shards, segment, folder)
+    for stored in finished.stored:
+        if any(shard.stored.get(stored.segment) for shard in shards):
+            orders += _key_orders(shards, stored)
     for order in orders:
         yield message(f"write:{order.file}", "order", _json_table(_ORDER.dump_json(order)))
     yield message(END, "nothing")
@@ -306,11 +310,12 @@ def _ledger_orders(shards: Sequence[ShardSummary]) -> Iterator[LedgerOrder]:
         yield LedgerOrder(f"_curate/ledger/part-{i:05d}-of-{total:05d}.parquet", i, parts)
 
 
-def _key_orders(shards: Sequence[ShardSummary], segment: str, folder: str) -> Iterator[KeysOrder]:
+def _key_orders(shards: Sequence[ShardSummary], stored: StoredBy) -> Iterator[KeysOrder]:
     """Cut the keys that one step stored into files of a fixed number of rows."""
-    counts = [(shard.number, shard.stored.get(segment, 0)) for shard in shards]
+    counts = [(shard.number, shard.stored.get(stored.segment, 0)) for shard in shards]
     for i, total, parts in _fixed(counts, KEY_ROWS):
-        yield KeysOrder(f"{folder}/part-{i:05d}-of-{total:05d}.parquet", i, parts, segment)
+        file = f"{stored.folder}/part-{i:05d}-of-{total:05d}.parquet"
+        yield KeysOrder(file, i, parts, stored.segment, stored.after)
 
 
 def _fixed(

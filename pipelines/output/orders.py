@@ -60,7 +60,8 @@ class KeysOrder:
     index: int
     parts: tuple[ShardPart, ...]
     segment: str
-    """Name of the segment before the step."""
+    after: str
+    """Names of the segments before and after the step."""
     kind: Literal["keys"] = "keys"
 
 

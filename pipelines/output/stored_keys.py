@@ -1,7 +1,8 @@
 """What dedup steps store of each row for later runs, and how those find it.
 
 A run with `write: {keys: true}` stores, for each dedup step, what the step needs to compare a row:
-`_curate/keys/<step>-<op>/*.parquet`, one row per entering row, whatever became of it.
+`_curate/keys/<step>-<op>/*.parquet`, one row per entering row that the step does not withdraw: by
+default, one that it dropped for being similar to another.
 """
 
 import json
@@ -78,6 +79,7 @@ def signing_options(steps: Sequence[Step]) -> dict[str, Any]:
     """
     step = steps[-1]
     without = {"op", "column", "prefer", "order", "keep", *getattr(step, "after_sign", ())}
+    without -= {"link"}  # decides which rows' keys are stored
     options = dict(json.loads(step.model_dump_json(exclude=without)))
     column = getattr(step, "column", None)
     makers = [maker for maker in steps[:-1] if column in maker.adds()]

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pipelines import files
 from pipelines.exchange.shards import (
     done_state,
+    member,
     open_rows,
     read_ledger,
     read_parts,
@@ -24,7 +25,7 @@ from pipelines.output.formats import FORMATS
 from pipelines.output.layout import KEY_ROWS, LEDGER_ROWS, OutputSchema, assign
 from pipelines.output.orders import DataOrder, KeysOrder, LedgerOrder, Order
 from pipelines.output.written import WrittenFile
-from pipelines.rows import whole
+from pipelines.rows import KEY, whole
 
 ROWS_PER_BATCH = 1000
 """Rows per record batch of the output, as `datasets` writes them."""
@@ -46,6 +47,18 @@ class _Hashed:
 
 
 @dataclass(frozen=True)
+class StoredBy:
+    """Where the keys lie that one step stored."""
+
+    segment: str
+    """Name of the segment before the step."""
+    after: str
+    """Name of the segment after the step, which knows whose keys the step withdrew."""
+    folder: str
+    """Folder of the output that gets them."""
+
+
+@dataclass(frozen=True)
 class Finished:
     """Where the rows of a run lie when all segments are done."""
 
@@ -55,8 +68,8 @@ class Finished:
     """Folder of the working shards: that of the run, or one that runs share."""
     segment: str
     """Name of the last segment."""
-    stored: tuple[tuple[str, str], ...] = ()
-    """Names of the segments whose corpus steps stored keys, and the output folder of each."""
+    stored: tuple["StoredBy", ...] = ()
+    """The steps that stored keys."""
 
 
 def write_file(finished: Finished, order: Order) -> WrittenFile:
@@ -135,12 +148,22 @@ def _write_keys(finished: Finished, order: KeysOrder, sink: _Hashed) -> int:
     parts = []
     for part in order.parts:
         start = part.start
-        for table in read_parts(done_state(finished.shelf, part.shard, order.segment).stored):
+        for table in _stored_keys(finished.shelf, part.shard, order):
             parts.append(_between(table, start, first, last))
             start += len(table)
     table = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
     pq.write_table(table, pa.PythonFile(sink, "w"), compression="zstd")
     return len(table)
+
+
+def _stored_keys(shelf: str, shard: int, order: KeysOrder) -> Iterator[pa.Table]:
+    """Yield what a step stored of a shard, but for the rows that it withdrew."""
+    withdrawn = done_state(shelf, shard, order.after).forgotten
+    gone = None if withdrawn is None else np.sort(read_table(withdrawn)[KEY].to_numpy())
+    for table in read_parts(done_state(shelf, shard, order.segment).stored):
+        if gone is not None:
+            table = table.filter(pa.array(~member(table[KEY].to_numpy(), gone)))
+        yield table.drop_columns([KEY])
 
 
 def _write_ledger(

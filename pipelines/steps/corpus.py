@@ -149,6 +149,14 @@ class Corpus(Step):
         """
         raise NotImplementedError
 
+    def forgotten(self, verdicts: pa.Table) -> pa.ChunkedArray:
+        """Return the `_key` of dropped rows that later runs are not held against: none.
+
+        Args:
+            verdicts: those of this step on the rows of a shard, as VERDICT_SCHEMA has them.
+        """
+        return verdicts[KEY].slice(0, 0)
+
     def in_words(self, measured: Mapping[str, float]) -> str:
         """Return what the step measured about itself as one sentence for people."""
         return ", ".join(f"{name.replace('_', ' ')} {n:,.6g}" for name, n in measured.items())

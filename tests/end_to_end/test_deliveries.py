@@ -109,6 +109,24 @@ def test_rows_that_were_delivered_stay_though_a_later_one_links_them(
     assert kept == {"first": 2, "second": 1}
 
 
+@pytest.mark.parametrize(("link", "kept"), [("direct", 2), ("chain", 1)])
+def test_a_row_that_only_a_dropped_one_resembles_is_kept(
+    recipe: Make, lines: Make, tmp_path: Path, link: str, kept: int
+) -> None:
+    words = [f"w{i}" for i in range(40)]
+    near = [*"abcdefgh", *words[8:]]
+    nearer = [*"abcdefghijklmnop", *words[16:]]
+    for name, texts_of in (("first", (words, near)), ("second", (nearer, ["else"]))):
+        path = lines(f"{name}.jsonl", [{"id": t[-1] + t[0], "text": " ".join(t)} for t in texts_of])
+        step = {"op": "near_dedup", "similarity": 0.5, "keep": "earliest", "link": link}
+        if name == "second":
+            step["against"] = str(tmp_path / "first")
+        write = {"path": str(tmp_path / name), "keys": True}
+        read = {"format": "jsonl", "path": str(path)}
+        made = run_recipe(recipe(read, [step], write=write)).manifest
+    assert made.rows.kept == kept
+
+
 def test_third_delivery_is_held_against_both(recipe: Make, lines: Make, tmp_path: Path) -> None:
     for delivery, words in ((1, "a b"), (2, "a b|c d"), (3, "a b|c d|e f|e f")):
         lines(f"in/{delivery}.jsonl", [{"text": text} for text in words.split("|")])
@@ -134,12 +152,15 @@ def test_keys_are_the_same_bytes_for_any_cut(recipe: Make, lines: Make, tmp_path
             steps_of("all"),
             write={"path": str(tmp_path / f"out{workers}"), "keys": True},
         )
-        found.append(run_recipe(given, workers=workers).manifest.keys)
+        made = run_recipe(given, workers=workers).manifest
+        found.append(made.keys)
     assert found[0] == found[1]
     assert [entry.op for entry in found[0]] == ["exact_dedup", "near_dedup", "semantic_dedup"]
     (file,) = found[0][1].files
     stored = pq.read_table(tmp_path / "out1" / file.file)
-    assert len(stored) == file.rows == found[0][0].files[0].rows - 8
+    (all_rows,) = found[0][0].files  # of exact_dedup: whatever became of them
+    (near,) = [step for step in made.steps if step.op == "near_dedup"]
+    assert len(stored) == file.rows == near.kept < all_rows.rows
 
 
 def test_pictures_are_held_against_earlier_ones(
@@ -163,8 +184,9 @@ def test_pictures_are_held_against_earlier_ones(
     assert run(2, against=[str(tmp_path / "out1")]) == 1
 
 
+@pytest.mark.parametrize(("link", "like_odd"), [("direct", None), ("chain", "semantic_duplicate")])
 def test_vectors_are_held_against_those_of_another_column_type_and_length(
-    recipe: Make, lines: Make, tmp_path: Path
+    recipe: Make, lines: Make, tmp_path: Path, link: str, like_odd: str | None
 ) -> None:
     def vectors(*of: list[float]) -> list[dict[str, Any]]:
         return [{"id": f"r{i}", "text": "x" * i, "score": i, "v": v} for i, v in enumerate(of)]
@@ -177,7 +199,7 @@ def test_vectors_are_held_against_those_of_another_column_type_and_length(
     ):
         column = f"v{delivery}"
         named = [{column if name == "v" else name: row[name] for name in row} for row in rows]
-        step = {"op": "semantic_dedup", "column": column, "prefer": "score"}
+        step = {"op": "semantic_dedup", "column": column, "prefer": "score", "link": link}
         if delivery == 2:
             step["against"] = str(tmp_path / "out1")
         read = {"format": "jsonl", "path": str(lines(f"in/{delivery}.jsonl", named)), "id": "id"}
@@ -185,8 +207,13 @@ def test_vectors_are_held_against_those_of_another_column_type_and_length(
         run_recipe(recipe(read, [step], write={"path": str(out), "keys": True}))
         kept.append({row["id"]: row["reason"] for row in read_ledger(out)})
     assert kept[0]["r0"] == kept[0]["r9"] == "odd_vector"
-    same = "semantic_duplicate"
-    assert kept[1] == {"r0": same, "r1": same, "r2": "odd_vector", "r3": same, "r4": None}
+    assert kept[1] == {
+        "r0": like_odd,  # only like a vector that was odd, and dropped, in the first delivery
+        "r1": "semantic_duplicate",
+        "r2": "odd_vector",
+        "r3": like_odd,
+        "r4": None,
+    }
 
 
 def test_run_without_fit_keys_is_refused_before_anything_runs(

@@ -3,12 +3,13 @@
 from typing import ClassVar, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import model_validator
 
 from pipelines.errors import UserError
-from pipelines.rows import Rows
+from pipelines.rows import KEY, Rows
 from pipelines.steps.corpus import Corpus
-from pipelines.steps.dedup.clusters.conflicts import LABEL, Conflicts, label_hashes
+from pipelines.steps.dedup.clusters.conflicts import LABEL, LABEL_CONFLICT, Conflicts, label_hashes
 from pipelines.steps.dedup.clusters.keepers import Keep, keeper_columns
 
 
@@ -37,9 +38,10 @@ class Dedup(Corpus):
 
     against: str | tuple[str, ...] = ()
     """Output folder, or several, of earlier runs of this step with `write: {keys: true}`. What is
-    like a row that entered the step in such a run is dropped here. The keys of these runs are read,
-    not their rows. With `keep: earliest`, all deliveries together keep what one run over all rows
-    would, except that rows delivered earlier stay even if a later row links them."""
+    like a row that such a run kept at this step is dropped here; with `link: chain`, what is like
+    any row that entered it. The keys of these runs are read, not their rows. With `keep: earliest`,
+    all deliveries together keep what one run over all rows would, except that, with `link: chain`,
+    rows delivered earlier stay even if a later row links them."""
 
     @model_validator(mode="after")
     def _order_is_of_a_column(self) -> Self:
@@ -49,6 +51,12 @@ class Dedup(Corpus):
                 "best first: give `prefer` too, such as prefer: source"
             )
         return self
+
+    def forgotten(self, verdicts: pa.Table) -> pa.ChunkedArray:
+        """Return the keys of the rows that are dropped for one they are similar to."""
+        if getattr(self, "link", "chain") == "chain":
+            return super().forgotten(verdicts)
+        return verdicts[KEY].filter(pc.not_equal(verdicts["reason"], LABEL_CONFLICT))
 
     def keeper_columns(self, rows: Rows) -> dict[str, pa.Array]:
         """Return the columns by which the keeper is chosen, and its label: see `clusters`."""
