@@ -1,5 +1,6 @@
 """Types of arrays, and hashes that every room computes alike."""
 
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -12,6 +13,8 @@ Int64 = npt.NDArray[np.int64]
 UInt32 = npt.NDArray[np.uint32]
 UInt64 = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
+Grid = Callable[[Int64, Int64], Floats]
+"""Returns the similarities of m positions to n others, shape (m, n)."""
 Bytes = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
 """One row of float32 per vector."""

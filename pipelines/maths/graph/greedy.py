@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.maths.arrays import Floats, Int64
+from pipelines.maths.arrays import Floats, Grid, Int64
 
 BLOCK = 128
 """Rows compared with each other at once."""
@@ -31,9 +31,19 @@ class Kept:
     """Rows that are kept because comparing them would cost too much."""
 
 
+def grid_of(similarities: Callable[[Int64, Int64], Floats]) -> Grid:
+    """Return the grid of what measures the similarity of pairs of positions."""
+
+    def grid(left: Int64, right: Int64) -> Floats:
+        pairs = similarities(np.repeat(left, len(right)), np.tile(right, len(left)))
+        return pairs.reshape(len(left), len(right))
+
+    return grid
+
+
 def keep_greedily(
     n: int,
-    similarities: Callable[[Int64, Int64], Floats],
+    grid: Grid,
     at_least: float,
     *,
     fixed: int = 0,
@@ -43,7 +53,7 @@ def keep_greedily(
 
     Args:
         n: number of rows.
-        similarities: returns the similarity of pairs of positions.
+        grid: returns the similarities of some positions to others.
         at_least: smallest similarity of two duplicates.
         fixed: this many rows, the first, are kept in any case.
         most_pairs: pairs measured at most.
@@ -52,10 +62,8 @@ def keep_greedily(
     alive, measured = np.arange(n), 0
     while len(alive) > 1 and (measured < most_pairs):
         block, alive = alive[:BLOCK], alive[BLOCK:]
-        left, right = np.triu_indices(len(block), 1)
-        measured += len(left)
-        matrix = np.zeros((len(block), len(block)))
-        matrix[left, right] = similarities(block[left], block[right])
+        measured += len(block) ** 2
+        matrix = np.triu(grid(block, block), 1)
         gone = np.zeros(len(block), dtype=np.bool_)
         for i in range(len(block)):
             if gone[i]:
@@ -65,14 +73,14 @@ def keep_greedily(
             gone |= hit
         kept = block[~gone]
         measured += len(kept) * len(alive)
-        alive = _drop_similar(kept, alive, similarities, at_least, fixed, keeper, value)
+        alive = _drop_similar(kept, alive, grid, at_least, fixed, keeper, value)
     return Kept(keeper, value, max(0, len(alive) - 1))
 
 
 def _drop_similar(
     kept: Int64,
     alive: Int64,
-    similarities: Callable[[Int64, Int64], Floats],
+    grid: Grid,
     at_least: float,
     fixed: int,
     keeper: Int64,
@@ -83,8 +91,7 @@ def _drop_similar(
     step = max(1, _PAIRS // len(kept))
     for start in range(0, len(alive), step):
         rows = alive[start : start + step]
-        left, right = np.repeat(kept, len(rows)), np.tile(rows, len(kept))
-        matrix = similarities(left, right).reshape(len(kept), len(rows))
+        matrix = grid(kept, rows)
         similar = (matrix >= at_least) & (rows >= fixed)
         first, hit = similar.argmax(axis=0), similar.any(axis=0)
         keeper[rows[hit]] = kept[first[hit]]

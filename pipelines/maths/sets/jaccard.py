@@ -84,10 +84,38 @@ def jaccard(sets: Sets, left: Int64, right: Int64) -> Floats:
         stop = max(stop, start + 1)
         shared[start:stop] = _intersections(sets, left[start:stop], right[start:stop])
         start = stop
+    return _similarity(sets, left, right, shared)
+
+
+class JaccardGrid:
+    """Jaccard similarities of each of some sets to each of others, by a sparse matrix product.
+
+    It costs one step per shared element; `jaccard` sorts all elements of all pairs.
+    """
+
+    def __init__(self, sets: Sets) -> None:
+        """Prepare the sets, made by `distinct`."""
+        from scipy.sparse import csr_array
+
+        known, column = np.unique(sets.hashes, return_inverse=True)
+        shape = (len(sets.counts), len(known))
+        ones = np.ones(len(column), dtype=np.int32)
+        self._sets, self._rows = sets, csr_array((ones, column, sets.offsets), shape=shape)
+
+    def __call__(self, left: Int64, right: Int64) -> Floats:
+        """Return the similarities of `left` to `right`, shape (len(left), len(right))."""
+        shared = (self._rows[left] @ self._rows[right].T).toarray().astype(np.int64)
+        return _similarity(self._sets, left[:, None], right[None, :], shared)
+
+
+def _similarity(sets: Sets, left: Int64, right: Int64, shared: Int64) -> Floats:
+    """Return |A ∩ B| / |A ∪ B| where the intersections are known; changes `shared`."""
+    sizes = sets.counts
+    total = sizes[left] + sizes[right]
     alone = (total == 2) & (sizes[left] == 1)
     shared[alone & (sets.checks[left] != sets.checks[right])] = 0
     union = total - shared
-    similarity = np.zeros(len(left))
+    similarity = np.zeros(shared.shape)
     np.divide(shared, union, out=similarity, where=union > 0)
     return similarity
 

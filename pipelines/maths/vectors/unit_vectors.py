@@ -6,7 +6,7 @@ from math import isqrt
 
 import numpy as np
 
-from pipelines.maths.arrays import Floats, Int64, Vectors
+from pipelines.maths.arrays import Floats, Grid, Int64, Vectors
 
 EXACT_UP_TO = 20_000
 """Most rows that are compared all with all."""
@@ -143,6 +143,12 @@ def similarities(left: Vectors, right: Vectors) -> Floats:
         tile = slice(start, start + TILE)
         found[tile] = (on_grid(left[tile]) * on_grid(right[tile])).sum(axis=1)
     return millionths(found) / UNITS
+
+
+def similarity_grid(vectors: Vectors) -> Grid:
+    """Return what multiplies each of some unit vectors with each of others, to six decimals."""
+    exact = on_grid(vectors)
+    return lambda left, right: millionths(exact[left] @ exact[right].T) / UNITS
 
 
 def float32_error(dimensions: int) -> float:

@@ -5,8 +5,9 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from pipelines.maths.arrays import Floats, Int64, Mask, UInt64
+from pipelines.maths.arrays import Floats, Grid, Int64, Mask, UInt64
 from pipelines.maths.sets.jaccard import (
+    JaccardGrid,
     Sets,
     checked_sets,
     column_sets,
@@ -84,6 +85,10 @@ class NearDedup(PairDedup):
     def similarities(self, evidence: pa.Array, left: Int64, right: Int64) -> Floats:
         """Return the Jaccard similarity of pairs of texts."""
         return jaccard(column_sets(evidence), left, right)
+
+    def grid(self, evidence: pa.Array) -> Grid:
+        """Return the Jaccard similarities of texts as a sparse matrix product."""
+        return JaccardGrid(column_sets(evidence))
 
     def _signatures(self, sets: Sets, chance: Chance) -> Signatures:
         return signatures(sets, self.permutations, seed=chance.seed)

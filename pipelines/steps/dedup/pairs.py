@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.exchange.mail import Mail, Message, Round, home, home_number, message, note, scatter
-from pipelines.maths.arrays import Floats, Int64, Keys, Mask, UInt64, hash_strings, mix
+from pipelines.maths.arrays import Floats, Grid, Int64, Keys, Mask, UInt64, hash_strings, mix
+from pipelines.maths.graph.greedy import grid_of
 from pipelines.maths.sets.minhash import SortKeys, bucket_pairs, chain_and_star
 from pipelines.rows import HOME, KEY, Rows, whole
 from pipelines.rows.chance import Chance
@@ -69,6 +71,10 @@ class PairDedup(Dedup):
     def similarities(self, evidence: pa.Array, left: Int64, right: Int64) -> Floats:
         """Return the similarity, in [0, 1], of the pairs (left, right) of positions."""
 
+    def grid(self, evidence: pa.Array) -> Grid:
+        """Prepare evidence for the similarities of many positions to many others."""
+        return grid_of(partial(self.similarities, evidence))
+
     def fine_bands(self, evidence: pa.Array, chance: Chance) -> UInt64:
         """Return hashes of finer bands, shape (rows, bands), for rows of crowded buckets."""
         raise NotImplementedError
@@ -120,7 +126,7 @@ class PairDedup(Dedup):
             return self.held(site, number, keys)
 
         clusters = Clusters(
-            *(site, self.op, self.reason, self.similarity, held, self.similarities),
+            *(site, self.op, self.reason, self.similarity, held, self.similarities, self.grid),
             link=self.link,
             conflicts=self.conflicts,
         )

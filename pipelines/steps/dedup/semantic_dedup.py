@@ -43,6 +43,7 @@ from pipelines.steps.vectors.vector_columns import (
     drawn_first,
     held_vectors,
     similarities_of,
+    similarity_grid_of,
     vector_lengths,
     vector_matrix,
     vector_numbers,
@@ -128,7 +129,7 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
 
         reason, threshold = "semantic_duplicate", self.similarity
         clusters = Clusters(
-            *(site, self.op, reason, threshold, held, similarities_of),
+            *(site, self.op, reason, threshold, held, similarities_of, similarity_grid_of),
             link=self.link,
             conflicts=self.conflicts,
         )

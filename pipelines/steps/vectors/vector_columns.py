@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.exchange.mail import Mail, Message, Round, home, home_number, message
-from pipelines.maths.arrays import Floats, Int64, Keys, Mask, Vectors
-from pipelines.maths.vectors.unit_vectors import similarities
+from pipelines.maths.arrays import Floats, Grid, Int64, Keys, Mask, Vectors
+from pipelines.maths.vectors.unit_vectors import similarities, similarity_grid
 from pipelines.rows import HOME, KEY, MissingColumn, Rows, whole
 from pipelines.rows.chance import Chance
 from pipelines.rows.keys import of_earlier_run
@@ -165,6 +165,11 @@ def similarities_of(evidence: pa.Array, left: Int64, right: Int64) -> Floats:
     """Return the cosine similarity of pairs of positions in a column of unit vectors."""
     vectors = vector_matrix(pa.chunked_array([evidence]))
     return similarities(vectors[left], vectors[right])
+
+
+def similarity_grid_of(evidence: pa.Array) -> Grid:
+    """Prepare a column of unit vectors for the similarities of many positions to many others."""
+    return similarity_grid(vector_matrix(pa.chunked_array([evidence])))
 
 
 def vector_lengths(rows: Rows, column: str) -> Int64:

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.exchange.mail import Mail, Message, Round, home_number, message, note, scatter
-from pipelines.maths.arrays import Floats, Int64, Keys, mix
+from pipelines.maths.arrays import Floats, Grid, Int64, Keys, mix
 from pipelines.maths.graph.greedy import Kept, keep_greedily
 from pipelines.rows import HOME, KEY, whole
 from pipelines.rows.keys import of_earlier_run
@@ -63,6 +63,8 @@ class Clusters:
     """Return rows of a shard by their ascending keys: `_key`, `evidence` and other columns."""
     similarities: Callable[[pa.Array, Int64, Int64], Floats]
     """Return the similarity of pairs of positions in a column of evidence."""
+    grid: Callable[[pa.Array], Grid]
+    """Prepare a column of evidence for the similarities of many positions to many others."""
     link: Link = "direct"
     """Whether rows that are linked through others alone are dropped."""
     conflicts: Conflicts = "keep"
@@ -169,7 +171,7 @@ class Clusters:
         earlier = int(of_earlier_run(rows[HOME].to_numpy()).sum())
         return keep_greedily(
             len(rows),
-            lambda left, right: self.similarities(evidence, left, right),
+            self.grid(evidence),
             self.threshold,
             fixed=earlier,
         )

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.maths.graph import greedy
-from pipelines.maths.graph.greedy import keep_greedily
+from pipelines.maths.graph.greedy import grid_of, keep_greedily
 
 
 def one_by_one(matrix, at_least, fixed):
@@ -25,7 +25,7 @@ def test_greedy_equals_its_definition(n, fixed, block, random):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(greedy, "BLOCK", block)
         patch.setattr(greedy, "_PAIRS", 2 * block)
-        found = keep_greedily(n, lambda a, b: matrix[a, b], 0.5, fixed=fixed)
+        found = keep_greedily(n, grid_of(lambda a, b: matrix[a, b]), 0.5, fixed=fixed)
     kept, keeper = one_by_one(matrix, 0.5, fixed)
     assert np.flatnonzero(found.keeper == np.arange(n)).tolist() == kept
     gone = found.keeper != np.arange(n)
@@ -37,6 +37,6 @@ def test_greedy_equals_its_definition(n, fixed, block, random):
 
 
 def test_greedy_keeps_what_it_may_not_measure():
-    found = keep_greedily(1000, lambda a, b: np.zeros(len(a)), 0.5, most_pairs=10)
+    found = keep_greedily(1000, lambda a, b: np.zeros((len(a), len(b))), 0.5, most_pairs=10)
     assert (found.keeper == np.arange(1000)).all()
     assert found.left_out == 1000 - greedy.BLOCK - 1

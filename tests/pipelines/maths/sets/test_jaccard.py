@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 import pipelines.maths.sets.jaccard
 from pipelines.maths.arrays import mix, offsets_of
-from pipelines.maths.sets.jaccard import checked_sets, column_sets, distinct, jaccard, set_column
+from pipelines.maths.sets.jaccard import (
+    JaccardGrid,
+    checked_sets,
+    column_sets,
+    distinct,
+    jaccard,
+    set_column,
+)
 from pipelines.maths.text.tokens import Tokens
 
 SETS = st.lists(st.lists(st.integers(0, 30), max_size=15), min_size=1, max_size=8)
@@ -44,6 +51,15 @@ def test_jaccard_equals_sets_for_blocks_of_any_size(monkeypatch, elements):
     found = jaccard(distinct(tokens(lists)), left, right)
     expected = [oracle(lists[a], lists[b]) for a, b in zip(left, right, strict=True)]
     assert found.tolist() == expected
+
+
+@given(SETS, st.data())
+def test_a_grid_of_similarities_is_that_of_the_pairs(lists, data):
+    sets = distinct(tokens(lists))
+    some = st.lists(st.integers(0, len(lists) - 1), min_size=1, max_size=5)
+    left, right = (np.array(data.draw(some)) for _ in range(2))
+    pairs = jaccard(sets, np.repeat(left, len(right)), np.tile(right, len(left)))
+    assert JaccardGrid(sets)(left, right).ravel().tolist() == pairs.tolist()
 
 
 def test_jaccard_of_no_pairs_is_empty():

@@ -1,5 +1,7 @@
 """Clusters of duplicates: what is kept, how like it the others are, in one place and in many."""
 
+from functools import partial
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,6 +12,7 @@ import pipelines.steps.dedup.clusters.cluster_rounds
 import pipelines.steps.dedup.clusters.star_rounds
 from pipelines.exchange.mail import NOTE, PLAN, home_number, open_mail, run_rounds
 from pipelines.maths.graph.components import components
+from pipelines.maths.graph.greedy import grid_of
 from pipelines.rows import HOME, KEY
 from pipelines.rows.chance import Chance
 from pipelines.steps.corpus import VERDICT, Site
@@ -63,7 +66,11 @@ def verdicts(edges, tmp_path, order=None, parts=1, lengths=None, arrival=0, link
         return np.array([similarity_of(0, 1) if np.isnan(s) else s for s in found])
 
     site = Site(str(tmp_path), "s", Chance(0, 1), 2)
-    clusters = Clusters(site, "twins", "twin", THRESHOLD, held, similarities, link)
+
+    def grid(evidence):
+        return grid_of(partial(similarities, evidence))
+
+    clusters = Clusters(site, "twins", "twin", THRESHOLD, held, similarities, grid, link)
     mail = []
     for part in range(parts):
         edge, node = tables(edges[part::parts], n, keys, lengths) if edges[part::parts] else (0, 0)
@@ -209,4 +216,4 @@ def test_thinned_edges_in_parts_decide_as_all_edges_do(edges, parts):
 def test_clusters_of_no_edges_post_nothing(tmp_path):
     site = Site(str(tmp_path), "s", Chance(0, 1), 2)
     none = pa.table({"a": pa.array([], pa.int64())})
-    assert list(Clusters(site, "twins", "twin", 0.8, None, None).post(none, none)) == []
+    assert list(Clusters(site, "twins", "twin", 0.8, None, None, None).post(none, none)) == []
