@@ -18,7 +18,7 @@ from curate.prove.prove_command import prove as prove_command
 from curate.prove.prove_command import run_proof
 from curate.recipe.overrides import load, with_overrides
 from curate.visible import printable
-from pipelines.errors import UserError
+from pipelines.errors import UserError, counted
 
 if TYPE_CHECKING:
     from curate.recipe.reference import Operator
@@ -82,7 +82,7 @@ def run(
     from curate.run.run import run_recipe
     from curate.run.run_text import print_run
 
-    with progress() as tell:
+    with progress() as (tell, say):
         result = run_recipe(
             loaded,
             runner=runner,
@@ -92,6 +92,7 @@ def run(
             cache=cache,
             runner_options=runner_options,
             progress=tell,
+            say=say,
         )
     print_run(result.manifest, Console())
     click.echo(f"output  {result.out}\nreport  {result.report}")
@@ -138,7 +139,7 @@ def plan(
     from curate.plan.plan_command import cost_lines, sweep_lines
 
     given: dict[str, Any] = {"workers": workers, "limit": limit}
-    with progress() as tell:
+    with progress() as (tell, _):
         if sweep is None:
             tell("reading the first rows")
             said = cost_lines(recipe, overrides, as_json, **size, **given)
@@ -165,8 +166,7 @@ def validate(recipes: tuple[str, ...], overrides: tuple[str, ...]) -> None:
         except RecipeError as error:
             wrong += error.messages
         else:
-            count = len(loaded.steps)
-            said = f"{recipe}: ok ({loaded.name}, {count} step{'' if count == 1 else 's'})"
+            said = f"{recipe}: ok ({loaded.name}, {counted(len(loaded.steps), 'step')})"
             click.echo(printable(said))
     if wrong:
         raise RecipeError(wrong)
@@ -258,6 +258,26 @@ main.add_command(prove_command)
 
 
 @main.command()
+@click.argument("out", metavar="OUT")
+@click.option("--dry-run", is_flag=True, help="Only list them.")
+def clean(out: str, dry_run: bool) -> None:
+    """Remove what runs that never ended left beside the output OUT.
+
+    Such a run can then not be taken up any more. The output itself stays.
+    """
+    from curate.run.leftovers import leftovers, remove_leftovers
+    from curate.run.run import absolute
+
+    found = leftovers(absolute(out))
+    for one in found:
+        click.echo(printable(f"{'would remove' if dry_run else 'remove'}  {one}"))
+    if not found:
+        click.echo(printable(f"no work folders beside {out}"))
+    if not dry_run:
+        remove_leftovers(absolute(out), found)
+
+
+@main.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def samples(folder: Path) -> None:
     """Write small dirty corpora to try, under DIR."""
@@ -268,10 +288,11 @@ def samples(folder: Path) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """Give a function that shows where the work stands: one line that changes, on a terminal.
+def progress() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """Give a function that shows where the work stands, and one whose lines stay.
 
-    Elsewhere, in a log file, a line every few seconds at most.
+    The first is one line that changes, on a terminal; elsewhere, in a log file, a line every few
+    seconds at most.
     """
     if not sys.stderr.isatty():
         last = -QUIET_SECONDS
@@ -282,12 +303,12 @@ def progress() -> Iterator[Callable[[str], None]]:
                 click.echo(said, err=True)
                 last = time.monotonic()
 
-        yield log
+        yield log, lambda said: click.echo(printable(said), err=True)
         return
     from rich.console import Console
 
     with Console(stderr=True).status("starting") as status:
-        yield lambda said: status.update(said)
+        yield status.update, lambda said: status.console.print(printable(said), markup=False)
 
 
 def _print_operator(told: Operator) -> None:

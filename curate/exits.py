@@ -1,17 +1,21 @@
 """Exit codes: what of an exception the user sees."""
 
+import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from curate.errors import RunFailed
 from curate.visible import printable
+from pipelines.engine.remote import Unreachable
+from pipelines.engine.watch import WorkerLost, left_running
 from pipelines.errors import UserError
 from pipelines.stores import StoreFailed, explained
 from training.errors import UserError as ProofUserError
@@ -19,7 +23,7 @@ from training.errors import UserError as ProofUserError
 FILE_ERRORS = (
     FileExistsError | FileNotFoundError | IsADirectoryError | NotADirectoryError | PermissionError
 )
-FAILED = RunFailed | StoreFailed
+FAILED = RunFailed | StoreFailed | WorkerLost | Unreachable
 STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 """Signals that end a command with 128 and their number, and how that is said."""
 
@@ -37,14 +41,14 @@ class Commands(click.Group):
                 if stopped or isinstance(error, KeyboardInterrupt):
                     number = stopped[0] if stopped else signal.SIGINT
                     click.echo(f"{STOPPED[number]}; the same command takes it up again", err=True)
-                    raise SystemExit(128 + number) from None
+                    _leave(128 + number)
                 error = explained(error) or error
                 if not isinstance(error, FAILED | UserError | ProofUserError | FILE_ERRORS):
                     raise
                 if ctx.params.get("traceback"):
                     traceback.print_exc()
                 click.echo(printable(_said(error)), err=True)
-                raise SystemExit(1 if isinstance(error, FAILED) else 2) from None
+                _leave(1 if isinstance(error, FAILED) else 2)
 
 
 @contextmanager
@@ -65,6 +69,15 @@ def _stoppable() -> Iterator[list[signal.Signals]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit, even where a thread hangs that nothing can end."""
+    if any(thread.is_alive() for thread in left_running):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code) from None
 
 
 def _said(error: BaseException) -> str:

@@ -25,6 +25,11 @@ def _folded(name: str) -> str:
     return name.lower().replace("-", "_").replace(" ", "_")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 row`, `2,000 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def either(words: Sequence[str]) -> str:
     """Return `a`, `a or b`, `a, b or c`."""
     if len(words) < 2:

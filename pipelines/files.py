@@ -3,7 +3,8 @@
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -153,9 +154,27 @@ def list_all(folder: str) -> list[str]:
 
 
 def list_below(folder: str) -> list[str]:
-    """Return the paths of all files below a folder of an object store, relative to it."""
-    system, inside = _remote(folder)
-    return [name[len(inside) :].strip("/") for name in system.find(inside)]
+    """Return the paths of all files below a folder, relative to it."""
+    return [name for name, _ in _below(folder)]
+
+
+def size_below(folder: str) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(size for _, size in _below(folder))
+
+
+def _below(folder: str) -> Iterator[tuple[str, int]]:
+    """Yield the path, relative to a folder, and the bytes of each file below it."""
+    if is_remote(folder):
+        system, inside = _remote(folder)
+        for name, info in system.find(inside, detail=True).items():
+            yield name[len(inside) :].strip("/"), int(info["size"])
+        return
+    root = _local(folder)
+    for path in root.rglob("*"):
+        with suppress(OSError):  # gone just now
+            if path.is_file():
+                yield path.relative_to(root).as_posix(), path.stat().st_size
 
 
 def make_dirs(path: str) -> None:

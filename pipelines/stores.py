@@ -4,6 +4,7 @@ Files are opened by fsspec. Options such as an endpoint come from the recipe's `
 never do: each store's library finds them where it always does, in the environment or in a profile.
 """
 
+import errno
 import re
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -107,6 +108,12 @@ def explained(error: BaseException) -> UserError | StoreFailed | None:
     known: set[int] = set()
     while seen is not None and id(seen) not in known:  # a chain may lead back into itself
         known.add(id(seen))
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+            return StoreFailed(
+                "no space is left on the disk"
+                + (f" ({seen.filename})" if seen.filename else "")
+                + ": free some, then run the same command again; it takes the run up"
+            )
         kind, module = type(seen).__name__, type(seen).__module__.partition(".")[0]
         if module in ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "azure", "adlfs"):
             if kind in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):

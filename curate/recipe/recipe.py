@@ -56,6 +56,20 @@ def parse_size(value: object) -> object:
     return round(float(found[1]) * UNITS[unit])
 
 
+def parse_seconds(value: object) -> object:
+    """Return seconds from `90s`, `10m`, `2h` or a plain number.
+
+    Raises:
+        UserError: neither.
+    """
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", value)
+    if found is None:
+        raise UserError(f"not a time (got {value!r}); write seconds, or 90s, 10m or 2h")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
 def parse_quarantine(value: float) -> float:
     """Return `max_quarantined`, a count (whole number) or a fraction (below 1).
 
@@ -107,6 +121,17 @@ class Run(Options):
     cache: StorePath | None = Field(default=None, min_length=1)
     """Folder in which rows and signatures stay, so that a later run on the same input takes up the
     steps it has in common. It grows with every recipe that is tried; remove it when done."""
+    stalled_after: (
+        Annotated[
+            float,
+            Field(ge=1),
+            BeforeValidator(parse_seconds, json_schema_input_type=float | str),
+        ]
+        | None
+    ) = None
+    """Seconds, or text such as 10m, after which a run in which nothing moves is given up, with the
+    step, file and rows where it hangs; off by default. Must be longer than the slowest batch of a
+    step takes. For the runners local and dask."""
     options: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Options handed to the runner as they stand."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import files
+from pipelines.engine.pulse import born
 from pipelines.errors import UserError
 
 
@@ -31,7 +32,7 @@ class Owner:
     @property
     def is_dead(self) -> bool:
         """Whether the process is surely gone: of another host nobody here can tell."""
-        return self.host == socket.gethostname() and _born(self.process) != self.born
+        return self.host == socket.gethostname() and born(self.process) != self.born
 
 
 @contextmanager
@@ -116,12 +117,4 @@ def _owner(raw: bytes) -> Owner | None:
 
 def _myself() -> Owner:
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return Owner(socket.gethostname(), os.getpid(), _born(os.getpid()), now)
-
-
-def _born(process: int) -> str:
-    """Return when a process started; empty where it is gone, or where the system does not tell."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+    return Owner(socket.gethostname(), os.getpid(), born(os.getpid()), now)

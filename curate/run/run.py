@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from curate.report.card import dataset_card
 from curate.report.examples import Ledger, examples, quarantined, warned_examples
 from curate.report.report import render_report
 from curate.run.ids import doubled_ids
+from curate.run.leftovers import leftovers, taken_up, work_folder
 from curate.run.lock import owned
 from curate.run.losses import losses
 from curate.run.made_manifest import About, build_manifest, libraries
@@ -36,7 +37,7 @@ from curate.run.run_warnings import shown_keys
 from pipelines import files
 from pipelines.engine import graph as engine
 from pipelines.engine.spool import PLAN_FILE, SPOOL_BYTES, task_of
-from pipelines.errors import UserError
+from pipelines.errors import UserError, counted
 from pipelines.ledger.balance import Unbalanced
 from pipelines.ledger.entries import UNREADABLE, LedgerRecord
 from pipelines.output.formats import FORMATS
@@ -81,6 +82,7 @@ def run_recipe(
     cache: str | None = None,
     runner_options: Sequence[str] = (),
     progress: Progress | None = None,
+    say: Progress | None = None,
 ) -> RunResult:
     """Run a recipe; the output folder appears when all of it is there, and not before.
 
@@ -97,6 +99,7 @@ def run_recipe(
             runs on the same input whose steps begin alike.
         runner_options: Beam pipeline options, `--name=value` each.
         progress: told in a few words what is going on.
+        say: told what a person should read: what is taken up, what lies about, what hangs.
 
     Raises:
         FileExistsError: the output is there and may not be replaced.
@@ -106,16 +109,16 @@ def run_recipe(
     """
     start = time.perf_counter()
     use_storage(recipe.storage)
-    tell = progress or (lambda _: None)
-    out = _absolute(recipe.write.path)
+    tell, say = progress or (lambda _: None), say or (lambda _: None)
+    out = absolute(recipe.write.path)
     overwrite = overwrite or recipe.write.overwrite
     paths = [recipe.read.path] if isinstance(recipe.read.path, str) else recipe.read.path
-    inputs = [_absolute(path) for path in paths]
+    inputs = [absolute(path) for path in paths]
     check_place(out, inputs, overwrite)
     _make_folder(out.rpartition("/")[0], f"write.path {recipe.write.path}")
     with owned(out):
         check_place(out, inputs, overwrite)  # once more: another run may have ended just now
-        return _run(recipe, out, runner, workers, limit, cache, runner_options, tell, start)
+        return _run(recipe, out, runner, workers, limit, cache, runner_options, tell, say, start)
 
 
 def _run(
@@ -127,6 +130,7 @@ def _run(
     cache: str | None,
     runner_options: Sequence[str],
     tell: Progress,
+    say: Progress,
     start: float,
 ) -> RunResult:
     """Run a recipe whose output nobody else writes."""
@@ -137,9 +141,9 @@ def _run(
     given = _input(recipe, plan, earlier)
     work = _work_folder(out, recipe, given)
     cache = cache or recipe.run.cache
-    shelf = f"{_absolute(cache)}/{_digest(given)}" if cache else work
-    if files.exists(f"{work}/shards"):
-        tell("taking up a run that was interrupted")
+    shelf = f"{absolute(cache)}/{_digest(given)}" if cache else work
+    for remark in (*taken_up(work), *_left_over(out, work)):
+        say(remark)
     _make_folder(work, f"write.path {recipe.write.path}")
     _make_folder(shelf, f"cache {cache}")
     plan.save(f"{shelf}/{PLAN_FILE}")
@@ -164,7 +168,8 @@ def _run(
     )
     tell(f"running {len(recipe.steps)} steps over {len(plan.files):,} files")
     options = [f"--{name}={value}" for name, value in recipe.run.options.items()]
-    engine.run(job, runner, workers, [*options, *runner_options])
+    options += runner_options
+    engine.run(job, runner, workers, options, stalled_after=recipe.run.stalled_after, say=say)
     tell("checking the balance and writing the report")
     about = About(runner, workers, start)
     manifest = _finish(recipe, plan, work, about)
@@ -214,9 +219,17 @@ def cut_of(size: int, recipe: Recipe, runner: str, workers: int | None) -> tuple
 def _work_folder(out: str, recipe: Recipe, given: dict[str, Any]) -> str:
     """Return the folder of this run: another recipe, input or cut of it is another folder."""
     decides = recipe.model_dump(mode="json", include={"steps", "write"})
-    digest = _digest({**decides, **given})
-    folder, _, name = out.rpartition("/")
-    return f"{folder}/.{name}.work-{digest}"
+    return work_folder(out, _digest({**decides, **given}))
+
+
+def _left_over(out: str, work: str) -> Iterator[str]:
+    """Say what runs of other recipes or inputs left beside the output."""
+    if found := leftovers(out, but=work):
+        size = sum(one.bytes for one in found) / 1e6
+        yield (
+            f"{counted(len(found), 'work folder')} of other recipes or inputs beside the output "
+            f"({size:,.1f} MB); `curate clean {out}` removes what is there"
+        )
 
 
 def _earlier(recipe: Recipe) -> Earlier:
@@ -225,7 +238,7 @@ def _earlier(recipe: Recipe) -> Earlier:
     for i, step in enumerate(recipe.steps):
         if isinstance(step, Dedup) and step.against:
             runs = (step.against,) if isinstance(step.against, str) else step.against
-            found[i + 1] = key_files([_absolute(run) for run in runs], recipe.steps[: i + 1])
+            found[i + 1] = key_files([absolute(run) for run in runs], recipe.steps[: i + 1])
     return found
 
 
@@ -358,5 +371,6 @@ def ledger_of(out: str, manifest: Manifest) -> Ledger:
     return Ledger(out, tuple(one.file for one in manifest.ledger))
 
 
-def _absolute(path: str) -> str:
+def absolute(path: str) -> str:
+    """Return a URL as it is, and a path from the root."""
     return path if files.is_remote(path) else str(Path(path.removeprefix("file://")).absolute())

@@ -9,7 +9,7 @@ grows with the steps of the recipe and never with the files of the input: tasks 
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from time import perf_counter
@@ -18,10 +18,13 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines import files
-from pipelines.engine.runners import engine_of, quiet_logs, workers_log
+from pipelines.engine.pulse import Beat, Driver, Failure, beat, begin, fail, failure_of
+from pipelines.engine.remote import explained_by_runner, names_address
+from pipelines.engine.runners import NEAR, engine_of, quiet_logs, workers_log
 from pipelines.engine.segment_run import SegmentRun
 from pipelines.engine.segments import Segment, segments_of
 from pipelines.engine.spool import places_of, read_shard, shard_number, spool_round
+from pipelines.engine.watch import clear, driver, wait_for
 from pipelines.errors import UserError
 from pipelines.exchange.earlier import earlier_home
 from pipelines.exchange.mail import (
@@ -77,6 +80,8 @@ class Job:
     """Name of the format of the files of rows."""
     storage: Storage = field(default_factory=dict)
     """Options by which object stores are reached."""
+    driver: Driver | None = None
+    """The process that watches the workers, where they are on its machine."""
     cache: str = ""
     """Folder of the plan and the shards where other runs may use them; empty: they are in `work`.
     Then signatures are kept too."""
@@ -209,9 +214,8 @@ def build(pipeline: Any, job: Job) -> Any:
     mail = start | "post tasks" >> post.with_output_types(element)
     for name, part, step in rounds_of(job):
         grouped = mail | f"{name}: meet" >> beam.GroupByKey()
-        solve = beam.FlatMapTuple(Watched(part, job.work, step, job.storage)).with_output_types(
-            element
-        )
+        watched = Watched(part, job.work, step, name, job.storage, job.driver)
+        solve = beam.FlatMapTuple(watched).with_output_types(element)
         mail = grouped | f"{name}: solve" >> solve
     return mail
 
@@ -220,7 +224,15 @@ class WorkerFailed(UserError):
     """A worker met something that only the user can mend: the recipe or the input is wrong."""
 
 
-def run(job: Job, runner: str, workers: int, options: Sequence[str] = ()) -> None:
+def run(
+    job: Job,
+    runner: str,
+    workers: int,
+    options: Sequence[str] = (),
+    *,
+    stalled_after: float | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
     """Run a job and wait for it.
 
     Args:
@@ -229,36 +241,70 @@ def run(job: Job, runner: str, workers: int, options: Sequence[str] = ()) -> Non
             DataflowRunner or the full path of a runner class.
         workers: worker processes of local and dask; others have options of their own.
         options: Beam pipeline options, `--name=value` each.
+        stalled_after: seconds without movement after which the run is given up; None: never.
+        say: is told what does not move.
 
     Raises:
         WorkerFailed: a worker raised a UserError that says what the user can do.
+        WorkerLost: a worker process died, or nothing moved for `stalled_after`.
     """
     files.remove_file(_failure(job.work))
-    chatty = not files.is_remote(job.work) and (
-        runner == "dask" or (runner == "local" and workers > 1)
-    )
+    near = runner in NEAR and not files.is_remote(job.work) and not names_address(options)
+    if stalled_after is not None and not near:
+        raise UserError(
+            f"run.stalled_after is for the runners {' and '.join(NEAR)}, with workers and output"
+            f" on this machine; give {runner} a time-out among its own options"
+        )
+    apart = workers > 1 or stalled_after is not None
+    chatty = near and (runner == "dask" or apart)
+    if near:
+        clear(job.work)
+        job = replace(job, driver=driver())
     with (
         workers_log(f"{job.work}/workers.log") if chatty else contextlib.nullcontext(),
         quiet_logs(),
-        engine_of(runner, workers, options) as (engine, pipeline_options),
+        engine_of(runner, workers, options, apart=apart) as (engine, pipeline_options),
     ):
         import apache_beam as beam
 
-        pipeline = beam.Pipeline(runner=engine, options=pipeline_options)
-        build(pipeline, job)
         try:
-            result = pipeline.run()
-            result.wait_until_finish()
+            pipeline = beam.Pipeline(runner=engine, options=pipeline_options)
+            build(pipeline, job)
+            if near:
+                said = partial(_described, job)
+                go = partial(_run_through, pipeline)
+                wait_for(go, job.work, stalled_after=stalled_after, described=said, say=say)
+            else:
+                _run_through(pipeline)
         except Exception as error:
-            if (told := explained(error)) is not None:
+            told = explained(error) or explained_by_runner(error)
+            if told is not None:
                 raise told from error
-            if files.exists(_failure(job.work)):
-                noted = json.loads(files.read_bytes(_failure(job.work)))
-                raise (WorkerFailed if noted["user"] else StoreFailed)(noted["said"]) from error
+            noted = failure_of(job.work) if near else _noted(job.work)
+            if noted is not None and noted.known:
+                raise (WorkerFailed if noted.user else StoreFailed)(noted.said) from error
             raise
-        finally:
-            with contextlib.suppress(NameError, AttributeError):
-                result.client.close()  # Dask's, before its cluster goes
+
+
+def _run_through(pipeline: Any) -> None:
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    finally:
+        with contextlib.suppress(NameError, AttributeError):
+            result.client.close()  # Dask's, before its cluster goes
+
+
+def _described(job: Job, beat: Beat) -> str:
+    """Say in words what a process is at: step, file and rows."""
+    if beat.shard is None:
+        return beat.op
+    said = f"step {beat.step} ({beat.op})" if beat.step else "reading"
+    places = places_of(job.shelf, beat.shard, job.read)
+    if beat.first is None or beat.last is None:
+        return f"{said}: {', '.join(list(places.names.values())[:3])}"
+    first, last = (f"{places.file(key)}, {places.where(key)}" for key in (beat.first, beat.last))
+    return f"{said}: {first}" if first == last else f"{said}: {first} to {last}"
 
 
 @dataclass(frozen=True)
@@ -269,22 +315,29 @@ class Watched:
     work: str
     step: int | None
     """Number of the corpus step it belongs to, None for segments, which keep time themselves."""
+    name: str = ""
+    """Of the round."""
     storage: Storage = field(default_factory=dict)
+    driver: Driver | None = None
 
     def __call__(self, address: str, payloads: Iterable[bytes]) -> Iterator[Message]:
         """Solve; runners wrap exceptions, so a UserError is noted where `run` finds it."""
         start = perf_counter()
         use_storage(self.storage)
+        begin(self.work, self.driver)
         try:
+            beat(self.step, self.name)
             messages = list(self.part(address, payloads))
+            beat()
         except Exception as error:
             said = error if isinstance(error, UserError) else explained(error)
-            if said is not None:
-                noted = {"user": isinstance(said, UserError), "said": str(said)}
-                with contextlib.suppress(OSError):  # where it cannot be noted, it is only raised
-                    files.write_bytes_atomically(_failure(self.work), json.dumps(noted).encode())
-                raise said from error
-            raise
+            user, known = isinstance(said, UserError), said is not None
+            fail(str(said or error), user=user, known=known)
+            if said is None:
+                raise
+            if self.driver is None:
+                _note(self.work, Failure(str(said), user, known))
+            raise said from error
         seconds = perf_counter() - start
         yield from messages
         if self.step is not None:
@@ -293,4 +346,17 @@ class Watched:
 
 
 def _failure(work: str) -> str:
-    return f"{work}/failure.txt"
+    return f"{work}/failure.json"
+
+
+def _note(work: str, failure: Failure) -> None:
+    """Note why a worker can't go on, where no driver sees its process."""
+    with contextlib.suppress(OSError):  # where it cannot be noted, it is only raised
+        files.write_bytes_atomically(_failure(work), json.dumps(asdict(failure)).encode())
+
+
+def _noted(work: str) -> Failure | None:
+    """Return what a worker noted of why it failed."""
+    if not files.exists(_failure(work)):
+        return None
+    return Failure(**json.loads(files.read_bytes(_failure(work))))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.engine.remote import check_reachable, check_workers
 from pipelines.errors import UserError, did_you_mean
 
 
@@ -45,11 +46,18 @@ def quiet_logs() -> Iterator[None]:
             logging.getLogger(name).setLevel(levels[name])
 
 
+NEAR = ("local", "dask")
+"""Runners whose workers are processes of this machine, unless an option names an address."""
+
+
 @contextlib.contextmanager
-def engine_of(runner: str, workers: int, options: Sequence[str]) -> Iterator[tuple[Any, Any]]:
-    """Yield a Beam runner and its options."""
+def engine_of(
+    runner: str, workers: int, options: Sequence[str], *, apart: bool = False
+) -> Iterator[tuple[Any, Any]]:
+    """Yield a Beam runner and its options; `apart` puts a single local worker into a process."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    check_reachable(options)
     if runner == "local":
         # Beam's DirectRunner first tries to fetch a Go binary; this is what it falls back to.
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -59,7 +67,7 @@ def engine_of(runner: str, workers: int, options: Sequence[str]) -> Iterator[tup
             "--direct_running_mode=multi_processing",
             "--default_sdk_harness_log_level=CRITICAL",
         ]
-        yield FnApiRunner(), PipelineOptions([*(own if workers > 1 else []), *options])
+        yield FnApiRunner(), PipelineOptions([*(own if apart or workers > 1 else []), *options])
     elif runner == "dask":
         with _dask_address(workers, options) as address:
             from apache_beam.runners.dask.dask_runner import DaskRunner
@@ -87,7 +95,9 @@ def _beam_runner(name: str) -> Any:
 @contextlib.contextmanager
 def _dask_address(workers: int, options: Iterable[str]) -> Iterator[list[str]]:
     """Yield the option naming a Dask cluster: the one asked for, or one of local processes."""
-    if any(option.startswith("--dask_client_address") for option in options):
+    given = [option for option in options if option.startswith("--dask_client_address=")]
+    if given:
+        check_workers(given[-1].partition("=")[2])
         yield []
         return
     from distributed import LocalCluster

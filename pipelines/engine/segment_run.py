@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from pipelines.engine.pulse import beat
 from pipelines.engine.row_steps import run_step
 from pipelines.engine.segments import Segment
 from pipelines.exchange.shards import (
@@ -82,6 +83,7 @@ class SegmentRun:
         tally = self.books.tally(0, "read")
         while True:
             with self.books.timed(tally):
+                beat(0, "read", self.number)
                 chunk = next(chunks, None)
                 if chunk is None:
                     return
@@ -185,9 +187,15 @@ class SegmentRun:
         self._save(state, previous)
         return state
 
+    def _beat(self, number: int, op: str, rows: Rows) -> None:
+        """Tell the driver, where one watches, which rows a step goes on to."""
+        if len(rows):
+            beat(number, op, self.number, int(rows.keys[0]), int(rows.keys[-1]))
+
     def _apply(self, rows: Rows) -> Rows:
         """Return the rows that leave the row steps; note which columns changed."""
         for number, step in self.segment.row_steps:
+            self._beat(number, step.op, rows)
             before = rows.table.schema
             first_copy = self.segment.first_copies.get(number, 0)
             rows = run_step(rows, step, Chance(self.seed, number), self.books, first_copy)
@@ -208,6 +216,7 @@ class SegmentRun:
 
     def sign(self, rows: Rows, number: int, step: Corpus) -> Rows:
         """Compute the signatures of a batch while its views are warm."""
+        self._beat(number, step.op, rows)
         tally, chance = self.books.tally(number, step.op), Chance(self.seed, number)
         tally.entered += len(rows)
         with self.books.timed(tally):

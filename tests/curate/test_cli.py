@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -145,6 +146,7 @@ def test_run_prints_the_table_and_the_sum(here, calls):
     ((name, (recipe,), named),) = calls.made
     assert (name, recipe.name) == ("run_recipe", "web")
     assert named.pop("progress")
+    assert named.pop("say")
     assert named == {
         "runner": None,
         "workers": None,
@@ -405,3 +407,35 @@ step  op             in  kept  derived  dropped or quarantined  seconds
 1,000 rows in = 880 kept + 117 dropped + 3 quarantined
 880 rows derived from kept ones
 """
+
+
+def test_address_where_nobody_answers_is_told_at_once(here):
+    Path("data.jsonl").write_text('{"text": "a"}\n')
+    with socket.socket() as taken:  # bound and not listening: refuses
+        taken.bind(("localhost", 0))
+        address = f"localhost:{taken.getsockname()[1]}"
+        for runner, option in (
+            ("PortableRunner", f"--job_endpoint={address}"),
+            ("flink", f"--flink_master={address}"),
+            ("spark", f"--spark_master_url=spark://{address}"),
+            ("dask", f"--dask_client_address=tcp://{address}"),
+        ):
+            result = call("run", "r.yaml", "--runner", runner, "--", option)
+            assert result.exit_code == 1
+            said = f"{option.partition('=')[0]}={address}: Connection refused; start the service"
+            assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("runner", "said"),
+    [
+        ("PortableRunner", "PortableRunner needs the address of a job service"),
+        ("dataflow", "the runner's options: Missing GCS path option: temp_location"),
+    ],
+)
+def test_runner_without_its_options_says_which(here, runner, said):
+    Path("data.jsonl").write_text('{"text": "a"}\n')
+    result = call("run", "r.yaml", "--runner", runner)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.output

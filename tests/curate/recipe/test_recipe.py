@@ -221,8 +221,8 @@ def test_max_quarantined_is_a_count_or_a_fraction(load, value, rows, budget):
         ("run: {workers: 0}", "run.workers: must be at least 1 (got 0)"),
         (
             "run: {runer: dask}",
-            "run.runer: `run` has no 'runer'; allowed: runner, workers, cache, options; "
-            "did you mean 'runner'?",
+            "run.runer: `run` has no 'runer'; allowed: runner, workers, cache, stalled_after, "
+            "options; did you mean 'runner'?",
         ),
     ],
 )

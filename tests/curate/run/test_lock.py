@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.run.lock import Owner, _born, owned
+from curate.run.lock import Owner, born, owned
 from pipelines import files
 from pipelines.errors import UserError
 
@@ -84,7 +84,7 @@ def test_on_a_store_a_dead_owner_is_recognised_and_a_strange_one_is_not_judged()
     assert not files.exists("memory://bucket/.out.lock")
     for owner in (
         Owner("elsewhere", 7, "1", "x"),
-        Owner(here, os.getpid(), _born(os.getpid()), "x"),
+        Owner(here, os.getpid(), born(os.getpid()), "x"),
     ):
         stored(owner)
         with pytest.raises(UserError, match=r"is dead, remove memory://bucket/\.out\.lock"):
