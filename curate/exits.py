@@ -13,13 +13,14 @@ import click
 from curate.errors import RunFailed
 from curate.visible import printable
 from pipelines.errors import UserError
-from pipelines.stores import StoreFailed, explained
+from pipelines.store_errors import StoreFailed, explained, scrubbed
 from training.errors import UserError as ProofUserError
 
 FILE_ERRORS = (
     FileExistsError | FileNotFoundError | IsADirectoryError | NotADirectoryError | PermissionError
 )
 FAILED = RunFailed | StoreFailed
+EXPECTED = FAILED | UserError | ProofUserError
 STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 """Signals that end a command with 128 and their number, and how that is said."""
 
@@ -38,11 +39,12 @@ class Commands(click.Group):
                     number = stopped[0] if stopped else signal.SIGINT
                     click.echo(f"{STOPPED[number]}; the same command takes it up again", err=True)
                     raise SystemExit(128 + number) from None
-                error = explained(error) or error
-                if not isinstance(error, FAILED | UserError | ProofUserError | FILE_ERRORS):
+                if not isinstance(error, EXPECTED):
+                    error = explained(error) or error
+                if not isinstance(error, EXPECTED | FILE_ERRORS):
                     raise
                 if ctx.params.get("traceback"):
-                    traceback.print_exc()
+                    click.echo(scrubbed(traceback.format_exc()), err=True)
                 click.echo(printable(_said(error)), err=True)
                 raise SystemExit(1 if isinstance(error, FAILED) else 2) from None
 

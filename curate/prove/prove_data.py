@@ -17,6 +17,7 @@ from pipelines.readers import READERS, Read, guess_format
 from pipelines.readers.places import SPLITS
 from pipelines.readers.read_plan import make_plan, read_task
 from pipelines.rows import ID, KEY
+from pipelines.stores import storage_in_use
 from training.pool.shards import read_table
 
 Tell = Callable[[str], None]
@@ -120,6 +121,7 @@ def bring(read: Any, place: Path, budget: float, tell: Tell, limit: int | None =
         read=read,
         max_quarantined=budget,
         write=Write(path=str(place), overwrite=True),
+        storage=storage_in_use(),
     )
     tell(f"reading the {place.name} data")
     run_recipe(plain, limit=limit, workers=1)

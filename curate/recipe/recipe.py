@@ -24,12 +24,13 @@ from curate.recipe.document import Document, read_document
 from curate.recipe.problems import problems_in
 from curate.recipe.prove_section import Prove
 from pipelines.errors import UserError, did_you_mean
-from pipelines.options import Options, StorePath
+from pipelines.options import Options, StoreFolder, StorePath
 from pipelines.output.formats import ARROW, FORMATS
 from pipelines.readers import Read
 from pipelines.steps import AnyStep
 from pipelines.steps.step import Step
-from pipelines.stores import Storage, check_storage
+from pipelines.storage_options import check_public, check_storage
+from pipelines.stores import Storage
 
 Made = TypeVar("Made", bound="Recipe")
 
@@ -73,7 +74,7 @@ def parse_quarantine(value: float) -> float:
 class Write(Options):
     """Where the clean shards and the ledger go."""
 
-    path: StorePath = Field(min_length=1)
+    path: StoreFolder = Field(min_length=1)
     """Output folder. Relative paths start at the folder where `curate` is called."""
     shard_size: Annotated[
         int, Field(gt=0), BeforeValidator(parse_size, json_schema_input_type=int | str)
@@ -110,6 +111,13 @@ class Run(Options):
     options: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Options handed to the runner as they stand."""
 
+    @field_validator("options")
+    @classmethod
+    def _public(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name, value in options.items():
+            check_public((name,), value)
+        return options
+
 
 class Recipe(Options):
     """One run: what to read, the steps in order, where to write."""
@@ -136,7 +144,7 @@ class Recipe(Options):
     """How `curate prove` measures what the curation was worth."""
     run: Run = Run()
     """Which engine runs it."""
-    storage: Annotated[Storage, AfterValidator(check_storage)] = Field(
+    storage: Annotated[Storage, BeforeValidator(check_storage)] = Field(
         default_factory=dict, exclude_if=lambda given: not given
     )
     """How object stores are reached, by protocol, such as s3: {endpoint_url: …, anon: true}: what

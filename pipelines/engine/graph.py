@@ -45,7 +45,8 @@ from pipelines.rows.chance import Chance
 from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import EDIT, VERDICT, VERDICT_SCHEMA, Site
 from pipelines.steps.step import Step
-from pipelines.stores import Storage, StoreFailed, explained, use_storage
+from pipelines.store_errors import STORE_ERRORS, StoreFailed, explained
+from pipelines.stores import Storage, use_storage
 
 LEAST_SECONDS, LEAST_SHUFFLED = 0.001, 1 << 16
 """Seconds and bytes below which a round does not report its cost: a message would cost as much."""
@@ -280,7 +281,9 @@ class Watched:
             said = error if isinstance(error, UserError) else explained(error)
             if said is not None:
                 noted = {"user": isinstance(said, UserError), "said": str(said)}
-                with contextlib.suppress(OSError):  # where it cannot be noted, it is only raised
+                with contextlib.suppress(
+                    OSError, *STORE_ERRORS
+                ):  # where it cannot be noted, it is only raised
                     files.write_bytes_atomically(_failure(self.work), json.dumps(noted).encode())
                 raise said from error
             raise

@@ -1,4 +1,4 @@
-from pipelines.stores import explained
+from pipelines.store_errors import explained
 
 
 def test_errors_that_lead_back_to_each_other_are_gone_through_once():

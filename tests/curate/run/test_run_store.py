@@ -21,7 +21,8 @@ from curate.run.output import PLACING
 from curate.run.run import run_recipe
 from pipelines import files, stores
 from pipelines.errors import UserError
-from pipelines.stores import check_storage, check_store
+from pipelines.storage_options import check_storage
+from pipelines.stores import check_store
 
 
 class Server:
