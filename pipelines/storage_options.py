@@ -1,4 +1,4 @@
-"""The recipe's `storage`: options that the file system of a store knows, and none that is secret."""
+"""The recipe's `storage`: options that the file system of a store knows, none of them secret."""
 
 import inspect
 import re
@@ -30,13 +30,15 @@ def check_storage(storage: Any) -> Any:
         UserError: one of them is unknown, is no mapping, or holds a secret, which is not repeated.
     """
     if not isinstance(storage, Mapping):
-        raise UserError("must be a mapping of protocols (got none), such as s3: {endpoint_url: …}")
+        raise UserError(
+            "must be a mapping of protocols (got something else), such as s3: {endpoint_url: …}"
+        )
     for path, value in _leaves(storage):
         check_public(path, value)
     for protocol, options in storage.items():
         check_protocol(str(protocol), str(protocol))
         if not isinstance(options, Mapping):
-            raise UserError(f"{protocol} must be a mapping of options (got none)")
+            raise UserError(f"{protocol} must be a mapping of options (got something else)")
         _check_names(str(protocol), options)
     return storage
 
@@ -55,6 +57,22 @@ def check_public(path: Named, value: object) -> None:
             check_url(value)
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
+
+
+def secrets_in(value: object) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the place of each URL in plain data that holds a secret, and what is wrong with it."""
+    parts: list[tuple[str | int, object]] = []
+    if isinstance(value, Mapping):
+        parts = list(value.items())
+    elif isinstance(value, list):
+        parts = list(enumerate(value))
+    elif isinstance(value, str):
+        try:
+            check_url(value)
+        except UserError as error:
+            yield (), str(error)
+    for name, inner in parts:
+        yield from (((name, *place), said) for place, said in secrets_in(inner))
 
 
 def _leaves(value: object, above: Named = ()) -> Iterator[tuple[Named, object]]:
@@ -96,8 +114,7 @@ def _check_config(protocol: str, given: object) -> None:
 def _unknown(owner: str, name: str, known: list[str]) -> UserError:
     public = [one for one in known if not _SECRET.search(one)]
     return UserError(
-        f"{owner} has no option {name!r} (got it); allowed: {', '.join(public)}"
-        f"{did_you_mean(name, public)}"
+        f"{owner} has no option {name!r}; allowed: {', '.join(public)}{did_you_mean(name, public)}"
     )
 
 

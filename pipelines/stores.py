@@ -143,7 +143,7 @@ def check_protocol(protocol: str, written: str) -> None:
     """Refuse a protocol that nobody here knows."""
     known = _protocols()
     if protocol not in known and "::" not in protocol:
-        raise UserError(f"no store is known by {written} (got it){did_you_mean(protocol, known)}")
+        raise UserError(f"no store is known by {written}{did_you_mean(protocol, known)}")
 
 
 def _protocols() -> list[str]:

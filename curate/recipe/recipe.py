@@ -29,7 +29,7 @@ from pipelines.output.formats import ARROW, FORMATS
 from pipelines.readers import Read
 from pipelines.steps import AnyStep
 from pipelines.steps.step import Step
-from pipelines.storage_options import check_public, check_storage
+from pipelines.storage_options import check_public, check_storage, secrets_in
 from pipelines.stores import Storage
 
 Made = TypeVar("Made", bound="Recipe")
@@ -209,11 +209,20 @@ def _build(document: Document, model: type[Made], wrong: list[str]) -> Made:
     except ValidationError as error:
         problems = problems_in(error, model)
         problems += whole_recipe(*_sound_parts(document.data, model, union), union)
+        problems += _secrets(document, problems)
         raise RecipeError(wrong + document.messages(problems)) from None
-    messages = wrong + document.messages(whole_recipe(recipe.read, recipe.steps, union))
+    problems = [*whole_recipe(recipe.read, recipe.steps, union), *_secrets(document, ())]
+    messages = wrong + document.messages(problems)
     if messages:
         raise RecipeError(messages)
     return recipe
+
+
+def _secrets(document: Document, found: Iterable[Problem]) -> list[Problem]:
+    """Return where a recipe holds secrets in URLs, beside the problems found already."""
+    known = {problem.path for problem in found}
+    secret = [Problem(place, said) for place, said in secrets_in(document.data)]
+    return [one for one in secret if one.path not in known and one.path[:1] != ("storage",)]
 
 
 def _sound_parts(

@@ -281,9 +281,7 @@ class Watched:
             said = error if isinstance(error, UserError) else explained(error)
             if said is not None:
                 noted = {"user": isinstance(said, UserError), "said": str(said)}
-                with contextlib.suppress(
-                    OSError, *STORE_ERRORS
-                ):  # where it cannot be noted, it is only raised
+                with contextlib.suppress(OSError, *STORE_ERRORS):  # else only raised
                     files.write_bytes_atomically(_failure(self.work), json.dumps(noted).encode())
                 raise said from error
             raise
