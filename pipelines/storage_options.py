@@ -31,7 +31,7 @@ def check_storage(storage: Any) -> Any:
     """
     if not isinstance(storage, Mapping):
         raise UserError(
-            "must be a mapping of protocols (got something else), such as s3: {endpoint_url: …}"
+            "must be a mapping of protocols (got something else): s3: {endpoint_url: …}"
         )
     for path, value in _leaves(storage):
         check_public(path, value)
