@@ -45,7 +45,7 @@ class Commands(click.Group):
                     raise
                 if ctx.params.get("traceback"):
                     click.echo(scrubbed(traceback.format_exc()), err=True)
-                click.echo(printable(_said(error)), err=True)
+                click.echo(printable(scrubbed(_said(error))), err=True)
                 raise SystemExit(1 if isinstance(error, FAILED) else 2) from None
 
 

@@ -37,9 +37,12 @@ _REFUSALS = (
     getattr(errno, "EREMCHG", errno.EINVAL),
 )
 """What s3fs makes of a refusal where it drops the answer itself."""
+SECRET_QUERY = r"(?:sig|signature|token|credential|secret|passw\w*|key|keyid)"
+"""Ends of the names by which a URL carries a secret."""
 _SECRET_IN_URL = (
     (re.compile(r"(://)[^\s\"'/@]*:[^\s\"'@]*@"), r"\1***@"),
-    (re.compile(r"(://[^\s\"'?]*\?)[^\s\"']*=[^\s\"']*"), r"\1***"),
+    (re.compile(r"(https?://)[^\s\"'/@]*@"), r"\1***@"),
+    (re.compile(rf"([?&][\w-]*{SECRET_QUERY}=)[^&\s\"']*", re.I), r"\1***"),
 )
 
 

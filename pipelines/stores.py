@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from pipelines.errors import UserError, did_you_mean
+from pipelines.store_errors import SECRET_QUERY
 
 Storage = dict[str, dict[str, Any]]
 """Options for fsspec, by protocol."""
@@ -71,10 +72,7 @@ def _package(protocol: str) -> str:
 
 _PASSWORD = re.compile(r"^[\w+.-]+://[^/:@]*:(?!\d+(/|$)).*@|^https?://[^/]*@")
 _PASSWORD_OF_STORE = re.compile(r"^[\w+.-]+://[^/:@]*:.*@")  # a bucket has no port
-_SIGNED = re.compile(
-    r"^[\w+.-]+://[^?]*\?.*\b([\w-]*(sig|signature|token|credential|secret|passw\w*|key|keyid))=",
-    re.I | re.S,
-)
+_SIGNED = re.compile(rf"^[\w+.-]+://[^?]*\?(.*&)?[\w-]*{SECRET_QUERY}=", re.I | re.S)
 _ONE_SLASH = re.compile(r"^([A-Za-z][\w+.-]+):/(?!/)")
 
 

@@ -234,9 +234,7 @@ def run(job: Job, runner: str, workers: int, options: Sequence[str] = ()) -> Non
         WorkerFailed: a worker raised a UserError that says what the user can do.
     """
     files.remove_file(_failure(job.work))
-    chatty = not files.is_remote(job.work) and (
-        runner == "dask" or (runner == "local" and workers > 1)
-    )
+    chatty = runner == "dask" or (runner == "local" and workers > 1)
     with (
         workers_log(f"{job.work}/workers.log") if chatty else contextlib.nullcontext(),
         quiet_logs(),
