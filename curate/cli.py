@@ -78,7 +78,7 @@ def run(
     if prove and loaded.prove is None:
         raise UserError(f"{recipe}: --prove needs a `prove:` section in the recipe")
     if prove:
-        from curate.prove.prove import check_provable
+        from curate.prove.prove_data import check_provable
 
         check_provable(loaded)
     from rich.console import Console

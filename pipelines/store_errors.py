@@ -166,6 +166,8 @@ def _refuses(error: BaseException, status: int | None) -> bool:
 
 def _status(error: BaseException) -> int | None:
     """Return the HTTP status that an error of any store's library carries."""
+    if type(error).__module__ == "aiohttp.http_exceptions":
+        return None  # an answer that broke off carries a status of its own
     response = getattr(error, "response", None)
     found: Any = None
     if isinstance(response, dict):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from curate.errors import RecipeError
 from curate.manifest import MANIFEST, Manifest, read_manifest
 from curate.prove.attribution import make_variants
-from curate.prove.prove_data import Names, bring, given, rows_of
+from curate.prove.prove_data import Names, bring, check_provable, given, rows_of
 from curate.prove.prove_progress import Display, Silent
 from curate.prove.prove_task import infer_task
 from curate.prove.prove_tests import asked_tests, own_test
@@ -83,19 +83,6 @@ def prove_recipe(
     check_provable(recipe)
     with reached_by(recipe.storage):
         return _prove_run(recipe, asked, cache, display or Silent())
-
-
-def check_provable(recipe: Recipe) -> None:
-    """Refuse a proof of an output that training cannot read.
-
-    Raises:
-        UserError: the output is on a store.
-    """
-    if files.is_remote(recipe.write.path):
-        raise UserError(
-            f"a proof needs the output on a disk, and this is {recipe.write.path}: "
-            "run the recipe with --out FOLDER, then prove it with --set write.path=FOLDER"
-        )
 
 
 def _prove_run(recipe: Recipe, asked: Prove, cache: str | None, display: Display) -> Proof:

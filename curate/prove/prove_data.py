@@ -64,6 +64,19 @@ class Given:
         return bring(read, place, BUDGET, tell)
 
 
+def check_provable(recipe: Recipe) -> None:
+    """Refuse a proof of an output that training cannot read.
+
+    Raises:
+        UserError: the output is on a store.
+    """
+    if files.is_remote(recipe.write.path):
+        raise UserError(
+            f"a proof needs the output on a disk, and this is {recipe.write.path}: "
+            "run the recipe with --out FOLDER, then prove it with --set write.path=FOLDER"
+        )
+
+
 def given(role: str, path: str | Path) -> Given:
     """Look at a file, folder, pattern or URL: which format, which splits.
 

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
@@ -14,6 +15,10 @@ WRONG_SECRET = (403, "SignatureDoesNotMatch", "The signature we calculated does 
 DENIED = (403, "AccessDenied", "Access Denied")
 BROKEN = (500, "InternalError", "We encountered an internal error.")
 BUSY = (503, "ServiceUnavailable", "Please come back later.")
+SILENT = (200, "Silent", "")
+"""Says nothing for two seconds."""
+CUT_SHORT = (200, "CutShort", "")
+"""Ends before all that was announced is sent."""
 
 
 class Server:
@@ -37,7 +42,9 @@ class Server:
             if method in methods and re.search(pattern, path):
                 said = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
                 body = b"" if method == "HEAD" else said
-                start_response(f"{status} Error", [("Content-Length", str(len(body)))])
+                time.sleep(2 if code == "Silent" else 0)
+                more = 1_000 if code == "CutShort" else 0
+                start_response(f"{status} Said", [("Content-Length", str(len(body) + more))])
                 return [body]
         if method == "PUT" and path.count("/") > 1:
             if self.slow > 0:

@@ -7,7 +7,17 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from pydantic import TypeAdapter
-from s3_server import BROKEN, BUSY, DENIED, QUICK, SECRET, WRONG_KEY, WRONG_SECRET
+from s3_server import (
+    BROKEN,
+    BUSY,
+    CUT_SHORT,
+    DENIED,
+    QUICK,
+    SECRET,
+    SILENT,
+    WRONG_KEY,
+    WRONG_SECRET,
+)
 
 from curate.cli import main
 from curate.prove.prove_data import bring, rows_of
@@ -78,6 +88,19 @@ def test_refusals_and_faults_are_told_apart_whatever_is_done(stored, server, met
     assert "check the credentials" in said if refused else "run the same command again" in said
     if "HEAD" not in methods:  # which brings no text
         assert answer[1] in said
+
+
+@pytest.mark.parametrize("answer", [SILENT, CUT_SHORT])
+def test_store_that_falls_silent_is_a_failure_and_no_damage(stored, server, answer, monkeypatch):
+    import s3fs
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    read = TypeAdapter(Read).validate_python({"format": "jsonl", "path": f"{stored}/in"})
+    plan = make_plan(read)
+    server.answer("GET", "/in/a", answer)
+    quick = {"s3": {"config_kwargs": {"read_timeout": 0.5, "retries": {"max_attempts": 0}}}}
+    with reached_by(quick), pytest.raises(StoreFailed, match="run the same command again"):
+        list(read_task(read, plan.tasks[0]))
 
 
 def jsonl():
