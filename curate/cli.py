@@ -77,6 +77,10 @@ def run(
     loaded = load(recipe, overrides, out)
     if prove and loaded.prove is None:
         raise UserError(f"{recipe}: --prove needs a `prove:` section in the recipe")
+    if prove:
+        from curate.prove.prove_data import check_provable
+
+        check_provable(loaded)
     from rich.console import Console
 
     from curate.run.run import run_recipe
@@ -216,10 +220,10 @@ def schema(of: str) -> None:
 
 
 @main.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out")
 @click.argument("row_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
-def explain(out: Path, row_id: str, as_json: bool) -> None:
+def explain(out: str, row_id: str, as_json: bool) -> None:
     """Tell why the row ID is in the output OUT, or is not."""
     import json
 
@@ -233,10 +237,10 @@ def explain(out: Path, row_id: str, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out")
 @click.option("--step", type=click.IntRange(min=1), help="Only the clusters of step number STEP.")
-@click.option("--to", type=click.Path(path_type=Path), help="Write all members: .parquet or .csv.")
-def clusters(out: Path, step: int | None, to: Path | None) -> None:
+@click.option("--to", metavar="PATH", help="Write all members: .parquet or .csv.")
+def clusters(out: str, step: int | None, to: str | None) -> None:
     """Show the clusters of duplicates in the output OUT.
 
     Who was dropped for whom; --to writes every member with its similarity to the kept row.

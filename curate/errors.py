@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.errors import UserError
+from pipelines.store_errors import scrubbed
 
 Place = tuple[str | int, ...]
 """Where something stands in a recipe: keys, and positions in lists counted from 0."""
@@ -98,4 +99,5 @@ def shown(value: object, most: int = 60) -> str:
     if value is None:
         return "nothing"
     text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
+    text = scrubbed(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"

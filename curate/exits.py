@@ -17,13 +17,14 @@ from curate.visible import printable
 from pipelines.engine.remote import Unreachable
 from pipelines.engine.watch import WorkerLost, left_running
 from pipelines.errors import UserError
-from pipelines.stores import StoreFailed, explained
+from pipelines.store_errors import StoreFailed, explained, scrubbed
 from training.errors import UserError as ProofUserError
 
 FILE_ERRORS = (
     FileExistsError | FileNotFoundError | IsADirectoryError | NotADirectoryError | PermissionError
 )
 FAILED = RunFailed | StoreFailed | WorkerLost | Unreachable
+EXPECTED = FAILED | UserError | ProofUserError
 STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 """Signals that end a command with 128 and their number, and how that is said."""
 
@@ -42,12 +43,13 @@ class Commands(click.Group):
                     number = stopped[0] if stopped else signal.SIGINT
                     click.echo(f"{STOPPED[number]}; the same command takes it up again", err=True)
                     _leave(128 + number)
-                error = explained(error) or error
-                if not isinstance(error, FAILED | UserError | ProofUserError | FILE_ERRORS):
+                if not isinstance(error, EXPECTED):
+                    error = explained(error) or error
+                if not isinstance(error, EXPECTED | FILE_ERRORS):
                     raise
                 if ctx.params.get("traceback"):
-                    traceback.print_exc()
-                click.echo(printable(_said(error)), err=True)
+                    click.echo(scrubbed(traceback.format_exc()), err=True)
+                click.echo(printable(scrubbed(_said(error))), err=True)
                 _leave(1 if isinstance(error, FAILED) else 2)
 
 

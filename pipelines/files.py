@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
+import pyarrow.fs
 
 from pipelines.errors import UserError
+from pipelines.store_errors import Guarded, StoreRefused
 from pipelines.stores import PACKAGES, check_store, options_of
 from pipelines.walks import HIDDEN, OTHER_KIND, Walk, passed_name
 
@@ -59,7 +61,20 @@ def _remote(path: str) -> tuple[Any, str]:
 
     system, inside = fsspec.core.url_to_fs(check_store(path), **options_of(path))
     system.invalidate_cache()
-    return system, inside
+    return Guarded(system, path), inside
+
+
+def _kind(system: Any, inside: str) -> str | None:
+    """Return `file` or `directory`, None where nothing is there; a refusal is no absence."""
+    if not _is_object_store(system):
+        return next((k for k in ("file", "directory") if getattr(system, _ASK[k])(inside)), None)
+    try:
+        return str(system.info(inside)["type"])
+    except FileNotFoundError:
+        return None
+
+
+_ASK = {"file": "isfile", "directory": "isdir"}
 
 
 def _is_object_store(system: Any) -> bool:
@@ -85,6 +100,14 @@ def open_arrow(path: str) -> pa.NativeFile:
     if is_remote(path):
         return pa.PythonFile(open_input(path), mode="r")
     return pa.memory_map(str(_local(path)), "r")
+
+
+def arrow_system(folder: str) -> tuple[pa.fs.FileSystem, str]:
+    """Return the file system of a folder for Arrow's datasets, and the folder in it."""
+    if is_remote(folder):
+        system, inside = _remote(folder)
+        return pa.fs.PyFileSystem(pa.fs.FSSpecHandler(system)), inside
+    return pa.fs.LocalFileSystem(), str(_local(folder))
 
 
 def open_output(path: str) -> BinaryIO:
@@ -133,7 +156,7 @@ def exists(path: str) -> bool:
     """Tell whether a file or folder is there."""
     if is_remote(path):
         system, inside = _remote(path)
-        return bool(system.exists(inside))
+        return _kind(system, inside) is not None
     return _local(path).exists()
 
 
@@ -141,7 +164,7 @@ def is_folder(path: str) -> bool:
     """Tell whether `path` is a folder that exists."""
     if is_remote(path):
         system, inside = _remote(path)
-        return bool(system.isdir(inside))
+        return _kind(system, inside) == "directory"
     return _local(path).is_dir()
 
 
@@ -192,7 +215,7 @@ def make_dirs(path: str) -> None:
 def _check_bucket(system: Any, inside: str, path: str) -> None:
     """Refuse a bucket that is not there: none is made for what may be a mistyped name."""
     bucket = inside.partition("/")[0]
-    if not system.exists(bucket):
+    if _kind(system, bucket) is None:
         raise UserError(f"{path}: there is no bucket {bucket!r}, or none that you may see")
 
 
@@ -205,7 +228,7 @@ def remove_file(path: str) -> None:
     """Remove a file; one that is not there is fine."""
     if is_remote(path):
         system, inside = _remote(path)
-        if system.exists(inside):
+        if _kind(system, inside) is not None:
             system.rm_file(inside)
     else:
         _local(path).unlink(missing_ok=True)
@@ -215,10 +238,21 @@ def remove_tree(path: str) -> None:
     """Remove a folder and all in it; one that is not there is fine."""
     if is_remote(path):
         system, inside = _remote(path)
-        if system.exists(inside):
+        if _kind(system, inside) is not None:
             system.rm(inside, recursive=True)
+            _check_removed(system, inside, path)
     elif _local(path).exists():
         shutil.rmtree(_local(path))
+
+
+def _check_removed(system: Any, inside: str, path: str) -> None:
+    """Refuse what a store kept: asked to remove many objects, it may refuse without an error."""
+    system.invalidate_cache()
+    if kept := system.find(inside):
+        raise StoreRefused(
+            f"{path}: the object store does not let {len(kept):,} objects be removed, such as "
+            f"{kept[0]}: check what the credentials allow"
+        )
 
 
 def rename(source: str, target: str) -> None:
@@ -226,7 +260,7 @@ def rename(source: str, target: str) -> None:
     if is_remote(source) or is_remote(target):
         system, inside = _remote(source)
         _, to = _remote(target)
-        if system.isdir(inside):
+        if _kind(system, inside) == "directory":
             if _is_object_store(system):
                 _move_objects(system, inside, to)
             else:
@@ -353,14 +387,15 @@ def _look_remote(
     """List what an object store has; it has no links that could lead outside."""
     system, inside = _remote(pattern)
     kinds: tuple[str, ...] = ("",)
-    if system.isfile(inside):
+    kind = _kind(system, inside)
+    if kind == "file":
         root, listed, rest = system._parent(inside), {inside: system.info(inside)}, None
     elif any(sign in inside for sign in _WILD):
         root, rest = _static(inside)
         listed = system.glob(inside, detail=True)
     else:
         root, rest, kinds = inside, "", suffixes or ("",)
-        listed = system.find(inside, detail=True) if system.isdir(inside) else {}
+        listed = system.find(inside, detail=True) if kind == "directory" else {}
     entries: Entries = {}
     for path, info in listed.items():
         if info["type"] != "file":

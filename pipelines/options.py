@@ -13,13 +13,16 @@ from typing import Annotated, Any, TypeVar, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler
 
 from pipelines.errors import UserError, did_you_mean
-from pipelines.stores import check_store
+from pipelines.stores import check_folder, check_store
 
 SCHEMA_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 """The JSON Schema that schemas of ours are written in."""
 
 StorePath = Annotated[str, AfterValidator(check_store)]
 """A path or URL that can be opened here."""
+
+StoreFolder = Annotated[str, AfterValidator(check_folder)]
+"""A folder that can be made here, on a disk or in a bucket."""
 
 Kind = TypeVar("Kind", bound="Options")
 

@@ -1,16 +1,17 @@
-"""Object stores: what they need, how they are reached, and what their errors mean to a person.
+"""Object stores: what they need and how they are reached.
 
 Files are opened by fsspec. Options such as an endpoint come from the recipe's `storage`, secrets
 never do: each store's library finds them where it always does, in the environment or in a profile.
 """
 
-import errno
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from pipelines.errors import UserError
+from pipelines.errors import UserError, did_you_mean
+from pipelines.store_errors import SECRET_QUERY
 
 Storage = dict[str, dict[str, Any]]
 """Options for fsspec, by protocol."""
@@ -22,27 +23,13 @@ PACKAGES = {
 }
 """Module and pip extra that each protocol needs."""
 
-_SECRET = re.compile(r"key|secret|token|passw|credential|sas|connection_string|cookie", re.I)
-_USER_INFO = re.compile(r"^\w+://[^/]*:[^/]*@")
-_UNREACHABLE = (
-    "EndpointConnectionError",
-    "ConnectTimeoutError",
-    "ReadTimeoutError",
-    "ConnectionClosedError",
-    "HTTPClientError",
-    "ClientConnectorError",
-    "ServerTimeoutError",
-)
 _DEFAULTS: Storage = {
     "s3": {
         "config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 5}}
     }
 }
+_ENVIRONMENT = "the environment or a profile that the store's library reads"
 _given: Storage = {}
-
-
-class StoreFailed(RuntimeError):
-    """An object store that does not answer, or not as it should; running again may help."""
 
 
 def use_storage(storage: Storage) -> None:
@@ -51,78 +38,113 @@ def use_storage(storage: Storage) -> None:
     _given = storage
 
 
+def storage_in_use() -> Storage:
+    """Return the options of this process."""
+    return _given
+
+
+@contextmanager
+def reached_by(storage: Storage) -> Iterator[None]:
+    """Reach stores by these options, and afterwards by those from before."""
+    before = _given
+    use_storage(storage)
+    try:
+        yield
+    finally:
+        use_storage(before)
+
+
 def options_of(path: str) -> dict[str, Any]:
     """Return the options for a URL: those given, over defaults that give up within minutes."""
     protocol = path.partition("://")[0]
-    name = {"s3a": "s3", "gcs": "gs"}.get(protocol, protocol)
-    return {**_DEFAULTS.get(name, {}), **_given.get(protocol, _given.get(name, {}))}
+    alike = [protocol, *(name for name in PACKAGES if _package(name) == _package(protocol))]
+    found = dict(next((_DEFAULTS[name] for name in alike if name in _DEFAULTS), {}))
+    for name, value in next((_given[name] for name in alike if name in _given), {}).items():
+        below = found.get(name)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        found[name] = {**below, **value} if both else value  # type: ignore[dict-item]
+    return found
+
+
+def _package(protocol: str) -> str:
+    return PACKAGES.get(protocol, (protocol,))[0]
+
+
+_PASSWORD = re.compile(r"^[\w+.-]+://[^/:@]*:(?!\d+(/|$)).*@|^https?://[^/]*@")
+_PASSWORD_OF_STORE = re.compile(r"^[\w+.-]+://[^/:@]*:.*@")  # a bucket has no port
+_SIGNED = re.compile(rf"^[\w+.-]+://[^?]*\?(.*&)?[\w-]*{SECRET_QUERY}=", re.I | re.S)
+_ONE_SLASH = re.compile(r"^([A-Za-z][\w+.-]+):/(?!/)")
 
 
 def check_store(path: str) -> str:
     """Return a path or URL that can be opened here.
 
     Raises:
-        UserError: a package is missing, or the URL holds a password.
+        UserError: a package is missing, no such protocol exists, or the URL holds a secret.
     """
-    if _USER_INFO.match(path):
-        raise UserError(
-            "a URL must not hold a password (got one that does): leave it out, and let the store's "
-            "library find it in the environment or in a profile"
-        )
     protocol, is_url, _ = path.partition("://")
-    if is_url and protocol in PACKAGES:
+    check_url(path)
+    if not is_url:
+        _check_slashes(path)
+        return path
+    if protocol in PACKAGES:
+        if not path.partition("://")[2].strip("/"):
+            raise UserError(f"names no bucket (got {path}); write {protocol}://bucket/folder")
         module, extra = PACKAGES[protocol]
         if find_spec(module) is None:
             raise UserError(
                 f"{protocol}:// needs {module}, not installed here; "
                 f"run: pip install 'curate-proof[{extra}]'"
             )
+    elif protocol != "file":
+        check_protocol(protocol, f"{protocol}://")
     return path
 
 
-def check_storage(storage: Storage) -> Storage:
-    """Return options that hold no secret.
+def check_url(text: str) -> None:
+    """Refuse a URL that holds a password or a signature; neither is repeated."""
+    pattern = _PASSWORD_OF_STORE if text.partition("://")[0] in PACKAGES else _PASSWORD
+    if pattern.match(text):
+        raise UserError(
+            "a URL must not hold a password (got one that does): leave it out, and let the store's "
+            "library find it in the environment or in a profile"
+        )
+    if _SIGNED.match(text):
+        raise UserError(
+            "a URL must not hold a signature or a token (got one that does): download the file, or "
+            f"name the object by its plain URL, with what opens it in {_ENVIRONMENT}"
+        )
+
+
+def check_folder(path: str) -> str:
+    """Return a path below which others can be made: on an object store a bucket is not enough.
 
     Raises:
-        UserError: one of them does; it is named without its value.
+        UserError: it is a bucket.
     """
-    for path in _paths(storage):
-        if any(_SECRET.search(part) for part in path):
-            raise UserError(
-                f"{'.'.join(path)} looks like a secret, which has no place in a recipe (got one): "
-                "put it into the environment or a profile that the store's library reads"
-            )
-    return storage
+    protocol, _, inside = check_store(path).partition("://")
+    if protocol in PACKAGES and "/" not in inside.strip("/"):
+        raise UserError(
+            f"is a whole bucket (got {path}); write to a folder in it, such as "
+            f"{path.rstrip('/')}/{'clean' if inside.strip('/') else 'bucket/clean'}"
+        )
+    return path
 
 
-def _paths(value: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for name, inner in value.items():
-        yield (*above, str(name))
-        if isinstance(inner, Mapping):
-            yield from _paths(inner, (*above, str(name)))
+def _check_slashes(path: str) -> None:
+    found = _ONE_SLASH.match(path)
+    if found and (found[1] in PACKAGES or found[1] in _protocols()):
+        raise UserError(f"a URL has two slashes (got {path}); write {found[1]}://…")
 
 
-def explained(error: BaseException) -> UserError | StoreFailed | None:
-    """Return what an error of a store means, None if it is no such error."""
-    seen: BaseException | None = error
-    known: set[int] = set()
-    while seen is not None and id(seen) not in known:  # a chain may lead back into itself
-        known.add(id(seen))
-        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
-            return StoreFailed(
-                "no space is left on the disk"
-                + (f" ({seen.filename})" if seen.filename else "")
-                + ": free some, then run the same command again; it takes the run up"
-            )
-        kind, module = type(seen).__name__, type(seen).__module__.partition(".")[0]
-        if module in ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "azure", "adlfs"):
-            if kind in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
-                return UserError(f"the object store got no credentials: {seen}")
-            if kind in _UNREACHABLE:
-                return StoreFailed(
-                    f"the object store cannot be reached: {seen}; check endpoint and network, "
-                    "then run the same command again"
-                )
-            return StoreFailed(f"the object store failed: {seen}; run the same command again")
-        seen = seen.__cause__ or seen.__context__
-    return None
+def check_protocol(protocol: str, written: str) -> None:
+    """Refuse a protocol that nobody here knows."""
+    known = _protocols()
+    if protocol not in known and "::" not in protocol:
+        raise UserError(f"no store is known by {written}{did_you_mean(protocol, known)}")
+
+
+def _protocols() -> list[str]:
+    from fsspec.registry import available_protocols, registry
+
+    return [*PACKAGES, *available_protocols(), *registry]

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from pipelines import files
 from pipelines.errors import UserError
 from pipelines.ledger.entries import DROPPED
 from pipelines.steps.dedup.clusters.keepers import EARLIER
@@ -32,8 +33,8 @@ SCHEMA = pa.schema(
     ]
 )
 WRITERS = {
-    ".parquet": lambda table, path: pq.write_table(table, path, compression="zstd"),
-    ".csv": lambda table, path: pyarrow.csv.write_csv(_inert(table), path),
+    ".parquet": lambda table, sink: pq.write_table(table, sink, compression="zstd"),
+    ".csv": lambda table, sink: pyarrow.csv.write_csv(_inert(table), sink),
 }
 
 
@@ -79,17 +80,17 @@ def clusters_of(ledger: Iterable[pa.Table], step: int | None = None) -> pa.Table
     return everyone.sort_by([(n, "descending" if n in down else "ascending") for n in order])
 
 
-def write_clusters(members: pa.Table, path: Path) -> None:
+def write_clusters(members: pa.Table, path: str | Path) -> None:
     """Write clusters as Parquet or CSV, by the ending of the path.
 
     Raises:
         UserError: another ending.
     """
-    write = WRITERS.get(path.suffix)
+    write = WRITERS.get(Path(path).suffix)
     if write is None:
         raise UserError(f"{path}: clusters are written as {' or '.join(WRITERS)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(members, str(path))
+    with files.open_output(str(path)) as sink:
+        write(members, sink)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from pipelines import files
 from pipelines.errors import UserError
 from pipelines.ledger.entries import FATES, LedgerRecord
 from pipelines.steps.dedup.clusters.keepers import EARLIER
+from pipelines.stores import check_store
 
-LEDGER = Path("_curate") / "ledger"
+LEDGER = "_curate/ledger"
 LISTED = 20
 """Rows that name the asked one are all counted; so many are printed."""
 
@@ -105,7 +107,7 @@ class Explanation:
         return asdict(self)
 
 
-def explain_row(out: Path, row_id: str) -> Explanation:
+def explain_row(out: str | Path, row_id: str) -> Explanation:
     """Look a row up in the ledger of an output folder; reads only the columns and rows it needs.
 
     Raises:
@@ -130,19 +132,22 @@ def explain_row(out: Path, row_id: str) -> Explanation:
     )
 
 
-def open_ledger(out: Path) -> ds.Dataset:
+def open_ledger(out: str | Path) -> ds.Dataset:
     """Open the ledger of an output folder.
 
     Raises:
         UserError: the folder has none.
     """
-    files = sorted((out / LEDGER).glob("*.parquet"))
-    if not files:
+    folder = files.join(check_store(str(out)), LEDGER)
+    found = files.list_all(folder) if files.is_folder(folder) else []
+    parts = sorted(name.rpartition("/")[2] for name in found if name.endswith(".parquet"))
+    if not parts:
         raise UserError(
-            f"{out}: no ledger in {out / LEDGER}; give the folder that `curate run` wrote "
+            f"{out}: no ledger in {folder}; give the folder that `curate run` wrote "
             "(`write: path` in the recipe)"
         )
-    return ds.dataset([str(file) for file in files], format="parquet")
+    system, inside = files.arrow_system(folder)
+    return ds.dataset([files.join(inside, n) for n in parts], format="parquet", filesystem=system)
 
 
 def _entries(table: pa.Table) -> list[Entry]:

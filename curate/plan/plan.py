@@ -25,6 +25,7 @@ from pipelines.engine.segments import segments_of
 from pipelines.errors import UserError
 from pipelines.maths.sets.minhash import candidate_probability, plan_bands
 from pipelines.steps.step import Step
+from pipelines.stores import reached_by
 
 MEASURED_PROCESSES = 2
 """Local processes the model was fitted to; more are an extrapolation."""
@@ -116,14 +117,15 @@ def plan_recipe(
     if rows is not None and total_bytes is not None:
         raise UserError("give --rows or --bytes, not both: the one follows from the other")
     costs = costs or load_costs()
-    seen, reading, missing = plan_input(
-        recipe,
-        rows=rows,
-        total_bytes=total_bytes,
-        row_bytes=row_bytes,
-        workers=workers,
-        limit=limit,
-    )
+    with reached_by(recipe.storage):
+        seen, reading, missing = plan_input(
+            recipe,
+            rows=rows,
+            total_bytes=total_bytes,
+            row_bytes=row_bytes,
+            workers=workers,
+            limit=limit,
+        )
     steps, shuffles = _steps(recipe, seen, reading, costs)
     known = [step.cost for step in steps if step.cost is not None]
     total = add_up(costs, known, reading.workers)

@@ -24,6 +24,7 @@ from pipelines.maths.arrays import Keys
 from pipelines.readers.read_plan import fetch, make_plan
 from pipelines.rows import Columns
 from pipelines.steps.corpus import Corpus
+from pipelines.stores import reached_by
 
 Tell = Callable[[str], None]
 
@@ -111,7 +112,7 @@ def sweep_recipe(
         for value in values
     ]  # all are checked before the first runs
     tell = progress or (lambda _: None)
-    with tempfile.TemporaryDirectory(prefix="curate-sweep-") as folder:
+    with reached_by(recipe.storage), tempfile.TemporaryDirectory(prefix="curate-sweep-") as folder:
         found: list[Swept] = []
         ledgers: list[Ledger] = []
         shares = any(isinstance(step, Corpus) for step in recipe.steps[:number])

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from curate.errors import RecipeError
 from curate.manifest import MANIFEST, Manifest, read_manifest
 from curate.prove.attribution import make_variants
-from curate.prove.prove_data import Names, bring, given, rows_of
+from curate.prove.prove_data import Names, bring, check_provable, given, rows_of
 from curate.prove.prove_progress import Display, Silent
 from curate.prove.prove_task import infer_task
 from curate.prove.prove_tests import asked_tests, own_test
@@ -22,8 +22,10 @@ from curate.recipe.recipe import Recipe, load_recipe
 from curate.report.card import with_verdict
 from curate.report.report import with_proof
 from curate.samples.planted import planted_in
+from pipelines import files
 from pipelines.errors import UserError
 from pipelines.rows import Columns
+from pipelines.stores import reached_by
 
 if TYPE_CHECKING:
     from training import Result
@@ -78,7 +80,13 @@ def prove_recipe(
     asked = recipe.prove
     if asked is None:
         raise UserError("the recipe has no `prove` section; add `prove: {task: …, test: …}`")
-    display = display or Silent()
+    check_provable(recipe)
+    with reached_by(recipe.storage):
+        return _prove_run(recipe, asked, cache, display or Silent())
+
+
+def _prove_run(recipe: Recipe, asked: Prove, cache: str | None, display: Display) -> Proof:
+    """Compare an output on a disk with its raw input."""
     curated = Path(recipe.write.path)
     manifest = _manifest_of(curated, recipe)
     place = proof_of(curated)
@@ -146,7 +154,7 @@ def prove_directories(
         task = infer_task(before, after, named)
         display.note(f"task {task}, told by the columns (--task says otherwise)")
     asked = _section({"task": task, "test": str(test or raw), **options})
-    place = out or _place_of(Path(curated), Path(raw))
+    place = out or _place_of(_name_of(curated), _name_of(raw))
     names = _columns(asked, Columns())
     raw_at, curated_at = (
         side.bring("train", place / side.role, names, display.tell) for side in sides
@@ -165,7 +173,7 @@ def prove_directories(
         names,
         carved_late=carved_late,
         synthetic=planted_in(str(raw)),
-        notes=_declared(Path(curated)),
+        notes=_declared(str(curated)),
     )
     return Proof(result, place)
 
@@ -173,6 +181,12 @@ def prove_directories(
 def proof_of(curated: Path) -> Path:
     """Return the folder of the proof of a dataset."""
     return curated.with_name(curated.name + PROOF)
+
+
+def _name_of(given: str | Path) -> Path:
+    """Return the path of a dataset; of one on a store, its name in the folder of the call."""
+    path = str(given)
+    return Path(path.rstrip("/").rpartition("/")[2]) if files.is_remote(path) else Path(path)
 
 
 def _place_of(curated: Path, raw: Path) -> Path:
@@ -243,9 +257,11 @@ def _manifest_of(out: Path, recipe: Recipe) -> Manifest:
     return read_manifest(str(out))
 
 
-def _declared(curated: Path) -> list[str]:
+def _declared(curated: str) -> list[str]:
     """Return what the recipe that made a dataset declares of it, if we made it."""
-    return list(read_manifest(str(curated)).declared) if (curated / MANIFEST).is_file() else []
+    if not files.exists(files.join(curated, MANIFEST)):
+        return []
+    return list(read_manifest(curated).declared)
 
 
 def _add_verdict(out: Path, place: Path, sentence: str) -> None:

@@ -17,6 +17,7 @@ from pipelines.readers import READERS, Read, guess_format
 from pipelines.readers.places import SPLITS
 from pipelines.readers.read_plan import make_plan, read_task
 from pipelines.rows import ID, KEY
+from pipelines.stores import storage_in_use
 from training.pool.shards import read_table
 
 Tell = Callable[[str], None]
@@ -61,6 +62,19 @@ class Given:
             return Path(self.path)
         read = reading(self.splits[split], self.format, names)
         return bring(read, place, BUDGET, tell)
+
+
+def check_provable(recipe: Recipe) -> None:
+    """Refuse a proof of an output that training cannot read.
+
+    Raises:
+        UserError: the output is on a store.
+    """
+    if files.is_remote(recipe.write.path):
+        raise UserError(
+            f"a proof needs the output on a disk, and this is {recipe.write.path}: "
+            "run the recipe with --out FOLDER, then prove it with --set write.path=FOLDER"
+        )
 
 
 def given(role: str, path: str | Path) -> Given:
@@ -120,6 +134,7 @@ def bring(read: Any, place: Path, budget: float, tell: Tell, limit: int | None =
         read=read,
         max_quarantined=budget,
         write=Write(path=str(place), overwrite=True),
+        storage=storage_in_use(),
     )
     tell(f"reading the {place.name} data")
     run_recipe(plain, limit=limit, workers=1)

@@ -24,12 +24,13 @@ from curate.recipe.document import Document, read_document
 from curate.recipe.problems import problems_in
 from curate.recipe.prove_section import Prove
 from pipelines.errors import UserError, did_you_mean
-from pipelines.options import Options, StorePath
+from pipelines.options import Options, StoreFolder, StorePath
 from pipelines.output.formats import ARROW, FORMATS
 from pipelines.readers import Read
 from pipelines.steps import AnyStep
 from pipelines.steps.step import Step
-from pipelines.stores import Storage, check_storage
+from pipelines.storage_options import check_public, check_storage, secrets_in
+from pipelines.stores import Storage
 
 Made = TypeVar("Made", bound="Recipe")
 
@@ -87,7 +88,7 @@ def parse_quarantine(value: float) -> float:
 class Write(Options):
     """Where the clean shards and the ledger go."""
 
-    path: StorePath = Field(min_length=1)
+    path: StoreFolder = Field(min_length=1)
     """Output folder. Relative paths start at the folder where `curate` is called."""
     shard_size: Annotated[
         int, Field(gt=0), BeforeValidator(parse_size, json_schema_input_type=int | str)
@@ -135,6 +136,13 @@ class Run(Options):
     options: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Options handed to the runner as they stand."""
 
+    @field_validator("options")
+    @classmethod
+    def _public(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name, value in options.items():
+            check_public((name,), value)
+        return options
+
 
 class Recipe(Options):
     """One run: what to read, the steps in order, where to write."""
@@ -161,7 +169,7 @@ class Recipe(Options):
     """How `curate prove` measures what the curation was worth."""
     run: Run = Run()
     """Which engine runs it."""
-    storage: Annotated[Storage, AfterValidator(check_storage)] = Field(
+    storage: Annotated[Storage, BeforeValidator(check_storage)] = Field(
         default_factory=dict, exclude_if=lambda given: not given
     )
     """How object stores are reached, by protocol, such as s3: {endpoint_url: …, anon: true}: what
@@ -226,11 +234,20 @@ def _build(document: Document, model: type[Made], wrong: list[str]) -> Made:
     except ValidationError as error:
         problems = problems_in(error, model)
         problems += whole_recipe(*_sound_parts(document.data, model, union), union)
+        problems += _secrets(document, problems)
         raise RecipeError(wrong + document.messages(problems)) from None
-    messages = wrong + document.messages(whole_recipe(recipe.read, recipe.steps, union))
+    problems = [*whole_recipe(recipe.read, recipe.steps, union), *_secrets(document, ())]
+    messages = wrong + document.messages(problems)
     if messages:
         raise RecipeError(messages)
     return recipe
+
+
+def _secrets(document: Document, found: Iterable[Problem]) -> list[Problem]:
+    """Return where a recipe holds secrets in URLs, beside the problems found already."""
+    known = {problem.path for problem in found}
+    secret = [Problem(place, said) for place, said in secrets_in(document.data)]
+    return [one for one in secret if one.path not in known and one.path[:1] != ("storage",)]
 
 
 def _sound_parts(

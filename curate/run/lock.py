@@ -13,6 +13,7 @@ from typing import Any
 from pipelines import files
 from pipelines.engine.pulse import born
 from pipelines.errors import UserError
+from pipelines.store_errors import STORE_ERRORS
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def _on_store(path: str, out: str, mine: Owner) -> Iterator[None]:
         if owner is None or not owner.is_dead:
             raise UserError(f"{_refusal(out, owner)}; if that run is dead, remove {path}")
     written = json.dumps(asdict(mine)).encode()
+    files.write_bytes_atomically(f"{path}.probe", written)
+    files.remove_file(f"{path}.probe")  # what may not be removed is told before the work, not after
     files.write_bytes_atomically(path, written)
     time.sleep(SETTLE)
     found = files.read_bytes(path)
@@ -97,8 +100,11 @@ def _on_store(path: str, out: str, mine: Owner) -> Iterator[None]:
         raise UserError(_refusal(out, _owner(found)))
     try:
         yield
-    finally:
-        files.remove_file(path)
+    except BaseException:
+        with suppress(*STORE_ERRORS):  # what ended the run is what is told
+            files.remove_file(path)
+        raise
+    files.remove_file(path)
 
 
 def _refusal(out: str, owner: Owner | None) -> str:

@@ -48,7 +48,8 @@ from pipelines.readers.strangers import advice
 from pipelines.steps.corpus import earlier_list
 from pipelines.steps.dedup.against import Dedup
 from pipelines.steps.step import Step
-from pipelines.stores import use_storage
+from pipelines.store_errors import STORE_ERRORS
+from pipelines.stores import reached_by
 
 _BEGINNING = 4096
 """Bytes of a file by which its kind is guessed."""
@@ -108,17 +109,18 @@ def run_recipe(
         UserError: another run is writing this output.
     """
     start = time.perf_counter()
-    use_storage(recipe.storage)
     tell, say = progress or (lambda _: None), say or (lambda _: None)
     out = absolute(recipe.write.path)
     overwrite = overwrite or recipe.write.overwrite
     paths = [recipe.read.path] if isinstance(recipe.read.path, str) else recipe.read.path
     inputs = [absolute(path) for path in paths]
-    check_place(out, inputs, overwrite)
-    _make_folder(out.rpartition("/")[0], f"write.path {recipe.write.path}")
-    with owned(out):
-        check_place(out, inputs, overwrite)  # once more: another run may have ended just now
-        return _run(recipe, out, runner, workers, limit, cache, runner_options, tell, say, start)
+    given = (runner, workers, limit, cache, runner_options)
+    with reached_by(recipe.storage):
+        check_place(out, inputs, overwrite)
+        _make_folder(out.rpartition("/")[0], f"write.path {recipe.write.path}")
+        with owned(out):
+            check_place(out, inputs, overwrite)  # once more: another run may have ended just now
+            return _run(recipe, out, *given, tell, say, start)
 
 
 def _run(
@@ -349,7 +351,7 @@ def _advice(recipe: Recipe, plan: ReadPlan, record: LedgerRecord) -> list[str]:
         return []
     try:
         said = advice(files.read_bytes(path, 0, _BEGINNING), recipe.read.format, record.error or "")
-    except OSError:
+    except (OSError, *STORE_ERRORS):
         return []
     return [said] if said else []
 
@@ -372,5 +374,7 @@ def ledger_of(out: str, manifest: Manifest) -> Ledger:
 
 
 def absolute(path: str) -> str:
-    """Return a URL as it is, and a path from the root."""
-    return path if files.is_remote(path) else str(Path(path.removeprefix("file://")).absolute())
+    """Return a URL without a slash at its end, and a path from the root."""
+    if files.is_remote(path):
+        return path.rstrip("/")
+    return str(Path(path.removeprefix("file://")).absolute())

@@ -49,7 +49,8 @@ from pipelines.rows.chance import Chance
 from pipelines.rows.keys import of_earlier_run
 from pipelines.steps.corpus import EDIT, VERDICT, VERDICT_SCHEMA, Site
 from pipelines.steps.step import Step
-from pipelines.stores import Storage, StoreFailed, explained, use_storage
+from pipelines.store_errors import STORE_ERRORS, StoreFailed, explained
+from pipelines.stores import Storage, use_storage
 
 LEAST_SECONDS, LEAST_SHUFFLED = 0.001, 1 << 16
 """Seconds and bytes below which a round does not report its cost: a message would cost as much."""
@@ -256,7 +257,7 @@ def run(
             f" on this machine; give {runner} a time-out among its own options"
         )
     apart = workers > 1 or stalled_after is not None
-    chatty = near and (runner == "dask" or apart)
+    chatty = runner == "dask" or (runner == "local" and apart)
     if near:
         clear(job.work)
         job = replace(job, driver=driver())
@@ -351,7 +352,7 @@ def _failure(work: str) -> str:
 
 def _note(work: str, failure: Failure) -> None:
     """Note why a worker can't go on, where no driver sees its process."""
-    with contextlib.suppress(OSError):  # where it cannot be noted, it is only raised
+    with contextlib.suppress(OSError, *STORE_ERRORS):  # else it is only raised
         files.write_bytes_atomically(_failure(work), json.dumps(asdict(failure)).encode())
 
 

@@ -4,17 +4,40 @@ import contextlib
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines import files
 from pipelines.engine.remote import check_reachable, check_workers
 from pipelines.errors import UserError, did_you_mean
+from pipelines.store_errors import STORE_ERRORS, scrubbed
 
 
 @contextlib.contextmanager
 def workers_log(path: str) -> Iterator[None]:
-    """Send what worker processes print to a file; our own messages keep the terminal."""
+    """Send what worker processes print to a file; our own messages keep the terminal.
+
+    No file on a store can be written as one goes: there the log is left only by what fails.
+    """
+    if not files.is_remote(path):
+        with _printed_to(path):
+            yield
+        return
+    with tempfile.TemporaryDirectory(prefix="curate-log-") as folder:
+        try:
+            with _printed_to(f"{folder}/workers.log"):
+                yield
+        except BaseException:
+            log = Path(folder, "workers.log").read_text("utf-8", "replace")
+            with contextlib.suppress(OSError, *STORE_ERRORS):  # what failed is what is told
+                files.write_bytes_atomically(path, scrubbed(log).encode())
+            raise
+
+
+@contextlib.contextmanager
+def _printed_to(path: str) -> Iterator[None]:
     kept = os.dup(2)
     with Path(path).open("ab") as log, os.fdopen(kept, "w") as terminal:
         before = sys.stderr

@@ -12,11 +12,12 @@ import pyarrow as pa
 from pipelines import files
 from pipelines.ledger.entries import Places, Tally, failed
 from pipelines.rows import MissingColumn, Rows
+from pipelines.store_errors import STORE_ERRORS
 
 Result = TypeVar("Result")
 
-FATAL = (MissingColumn, ImportError, MemoryError, *files.TRANSIENT)
-"""Errors that condemn the recipe or the machine, not a row."""
+FATAL = (MissingColumn, ImportError, MemoryError, *files.TRANSIENT, *STORE_ERRORS)
+"""Errors that condemn the recipe, the machine or a store, not a row."""
 
 
 @dataclass

@@ -2,82 +2,24 @@
 
 import json
 import os
-import threading
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from datasets import load_from_disk
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
 
 from curate.cli import main
 from curate.errors import RunFailed
 from curate.manifest import MANIFEST
 from curate.recipe.recipe import Recipe, load_recipe
-from curate.run import lock, output
+from curate.run import output
 from curate.run.output import PLACING
 from curate.run.run import run_recipe
 from pipelines import files, stores
 from pipelines.errors import UserError
-from pipelines.stores import check_storage, check_store
-
-
-class Server:
-    """Moto's S3, which counts what is written and fails when told to."""
-
-    def __init__(self):
-        self.app = DomainDispatcherApplication(create_backend_app)
-        self.failing = 0
-        self.puts, self.bytes = [], 0
-
-    def __call__(self, environ, start_response):
-        if environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].count("/") > 1:
-            if self.failing > 0:
-                self.failing -= 1
-                start_response("503 Slow Down", [("Content-Length", "0")])
-                return [b""]
-            copies = "HTTP_X_AMZ_COPY_SOURCE" in environ
-            self.puts.append((environ["PATH_INFO"], copies))
-        return self.app(environ, start_response)
-
-
-@pytest.fixture(scope="module")
-def server():
-    made = Server()
-    serving = make_server("127.0.0.1", 0, made, threaded=True)
-    threading.Thread(target=serving.serve_forever, daemon=True).start()
-    given = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{serving.port}",
-        "AWS_ACCESS_KEY_ID": "user",
-        "AWS_SECRET_ACCESS_KEY": "Xy7-hidden-Xy7",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": "/nonexistent",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in given.items():
-            patch.setenv(name, value)
-        made.url = given["AWS_ENDPOINT_URL"]
-        yield made
-    serving.shutdown()
-
-
-@pytest.fixture
-def bucket(server, request, monkeypatch):
-    import s3fs
-
-    monkeypatch.setattr(lock, "SETTLE", 0.01)
-
-    server.failing, server.puts = 0, []
-    name = f"b{abs(hash(request.node.name)) % 10**9}"
-    system = s3fs.S3FileSystem()
-    system.mkdir(name)
-    for file in "ab":
-        rows = [{"id": f"{file}{i}", "text": f"row {i % 40} of {file}"} for i in range(60)]
-        system.pipe_file(f"{name}/in/{file}.jsonl", "\n".join(map(json.dumps, rows)).encode())
-    return f"s3://{name}"
+from pipelines.storage_options import check_storage
+from pipelines.stores import check_store
 
 
 def recipe(bucket, **more):
@@ -149,9 +91,9 @@ def test_run_that_dies_while_placing_is_no_output_and_is_taken_up(bucket, monkey
 
 
 def test_server_that_slows_down_is_asked_again(bucket, server):
-    server.failing = 3
+    server.slow = 3
     assert run_recipe(recipe(bucket)).manifest.rows.kept == 80
-    assert server.failing == 0
+    assert server.slow == 0
 
 
 def test_cache_lies_on_the_store_too(bucket):
