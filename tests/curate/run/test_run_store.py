@@ -84,7 +84,7 @@ def test_run_that_dies_while_placing_is_no_output_and_is_taken_up(bucket, monkey
     assert not files.exists(f"{bucket}/out/{MANIFEST}")
     monkeypatch.setattr(files, "_move_objects", copy)
     said = []
-    run_recipe(recipe(bucket), progress=said.append)
+    run_recipe(recipe(bucket), say=said.append)
     assert any("taking up" in one for one in said)
     assert below(f"{bucket}/out").count(MANIFEST) == 1
     assert PLACING not in below(f"{bucket}/out")
