@@ -1,5 +1,7 @@
 """Exit codes: what of an exception the user sees."""
 
+import errno
+import re
 import signal
 import threading
 import traceback
@@ -19,6 +21,9 @@ from training.errors import UserError as ProofUserError
 FILE_ERRORS = (
     FileExistsError | FileNotFoundError | IsADirectoryError | NotADirectoryError | PermissionError
 )
+NAME_ERRORS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ)
+"""What else a path can be blamed for."""
+_BYTE = re.compile("[\udc80-\udcff]")
 FAILED = RunFailed | StoreFailed
 STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 """Signals that end a command with 128 and their number, and how that is said."""
@@ -39,7 +44,7 @@ class Commands(click.Group):
                     click.echo(f"{STOPPED[number]}; the same command takes it up again", err=True)
                     raise SystemExit(128 + number) from None
                 error = explained(error) or error
-                if not isinstance(error, FAILED | UserError | ProofUserError | FILE_ERRORS):
+                if not _is_expected(error):
                     raise
                 if ctx.params.get("traceback"):
                     traceback.print_exc()
@@ -67,7 +72,17 @@ def _stoppable() -> Iterator[list[signal.Signals]]:
             signal.signal(number, handler)
 
 
+def _is_expected(error: BaseException) -> bool:
+    if isinstance(error, FAILED | UserError | ProofUserError | FILE_ERRORS):
+        return True
+    if isinstance(error, UnicodeEncodeError):  # what Python makes of bytes in names
+        return _BYTE.search(str(error.object)) is not None
+    return isinstance(error, OSError) and error.errno in NAME_ERRORS
+
+
 def _said(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, UnicodeEncodeError):
+        return f"the name of a file or folder is not UTF-8: {error.object}; rename it"
     return str(error)

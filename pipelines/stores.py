@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 from pipelines.errors import UserError
 
@@ -22,6 +23,9 @@ PACKAGES = {
 """Module and pip extra that each protocol needs."""
 
 _SECRET = re.compile(r"key|secret|token|passw|credential|sas|connection_string|cookie", re.I)
+_UNFIT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_LONGEST_NAME = 255
+_LONGEST_PATH = 4096
 _USER_INFO = re.compile(r"^\w+://[^/]*:[^/]*@")
 _UNREACHABLE = (
     "EndpointConnectionError",
@@ -61,8 +65,9 @@ def check_store(path: str) -> str:
     """Return a path or URL that can be opened here.
 
     Raises:
-        UserError: a package is missing, or the URL holds a password.
+        UserError: no system has such a path, a package is missing, or the URL holds a password.
     """
+    check_path(path)
     if _USER_INFO.match(path):
         raise UserError(
             "a URL must not hold a password (got one that does): leave it out, and let the store's "
@@ -76,7 +81,28 @@ def check_store(path: str) -> str:
                 f"{protocol}:// needs {module}, not installed here; "
                 f"run: pip install 'curate-proof[{extra}]'"
             )
+        if not path[len(protocol) + 3 :].strip("/"):
+            raise UserError(f"{path} names no bucket; write {protocol}://bucket/folder")
     return path
+
+
+def check_path(path: str) -> None:
+    """Refuse what no file system takes for a path, or no person can read.
+
+    Raises:
+        UserError: it holds control characters or half a surrogate pair, or is too long.
+    """
+    shown = repr(path if len(path) <= 60 else f"{path[:59]}…")
+    if found := _UNFIT.search(path):
+        raise UserError(f"a path cannot hold the character U+{ord(found[0]):04X} (got {shown})")
+    try:
+        local = urlsplit(path).scheme in ("", "file") or "://" not in path
+    except ValueError as error:
+        raise UserError(f"{error} (got {shown})") from None
+    if local and max(map(len, path.encode().split(b"/"))) > _LONGEST_NAME:
+        raise UserError(f"a name in a path has at most {_LONGEST_NAME} bytes (got {shown})")
+    if len(path) > _LONGEST_PATH:
+        raise UserError(f"a path has at most {_LONGEST_PATH:,} characters (got {shown})")
 
 
 def check_storage(storage: Storage) -> Storage:
