@@ -107,10 +107,17 @@ def open_input(path: str) -> BinaryIO:
 
 
 def open_arrow(path: str) -> pa.NativeFile:
-    """Open a file for Arrow's readers: a memory map where it is local."""
+    """Open a file that nobody else writes for Arrow's readers: a memory map where it is local."""
     if is_remote(path):
         return pa.PythonFile(open_input(path), mode="r")
     return pa.memory_map(str(_local(path)), "r")
+
+
+def open_table(path: str) -> pa.NativeFile:
+    """Open a file of the input for Arrow's readers: one that shrinks is an error, not a signal."""
+    if is_remote(path):
+        return pa.PythonFile(open_input(path), mode="r")
+    return pa.OSFile(str(_local(path)), "rb")
 
 
 def open_output(path: str) -> BinaryIO:

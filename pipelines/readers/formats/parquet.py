@@ -12,6 +12,9 @@ from pipelines.readers.records import Unreadable, rest_lost, rows_lost
 from pipelines.readers.source import Source
 from pipelines.readers.tables import chunks, named, rows_for
 
+_BUFFER = 1 << 20
+"""Bytes of a column that are read at once."""
+
 
 class Parquet(Source):
     """Parquet files, read by row group; a piece owns the row groups that start in it.
@@ -72,7 +75,9 @@ class Parquet(Source):
 
 
 def _open(path: str) -> pq.ParquetFile:
-    return pq.ParquetFile(files.open_arrow(path), pre_buffer=files.is_remote(path))
+    return pq.ParquetFile(
+        files.open_table(path), pre_buffer=files.is_remote(path), buffer_size=_BUFFER
+    )
 
 
 def _groups(metadata: Any) -> Iterator[tuple[int, int]]:
