@@ -119,6 +119,8 @@ def _groups(metadata: Any) -> Iterator[tuple[int, int]]:
 
 def _start(metadata: Any, group: int) -> int:
     """Return the byte of the file the row group's first column starts at."""
+    if not metadata.row_group(group).num_columns:
+        return 0
     column = metadata.row_group(group).column(0)
     offsets = (column.dictionary_page_offset, column.data_page_offset)
     return min((int(offset) for offset in offsets if offset), default=0)
@@ -135,7 +137,7 @@ def _batches(
         yield from reader.iter_batches(batch_size=rows, row_groups=[group], use_threads=False)
     except files.TRANSIENT:
         raise
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, IndexError) as error:  # columns that are told and lack
         raise Unreadable(group, str(error)) from error
 
 
