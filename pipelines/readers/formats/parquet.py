@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import files
-from pipelines.readers.formats.parquet_pages import VALUES_OF_NO_BYTES, column_of_group
+from pipelines.readers.parquet_pages import VALUES_OF_NO_BYTES, column_of_group
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import Unreadable, rest_lost, rows_lost
 from pipelines.readers.source import Source
