@@ -48,6 +48,8 @@ def message_at(file: pa.NativeFile, at: int) -> Message | None:
     file.seek(at)
     prefix = file.read(8)
     if len(prefix) < 4:
+        if at < file.size():  # as it was when it was opened
+            raise pa.ArrowInvalid(f"the file ends before byte {at + 4:,}")
         return None
     marker, length = struct.unpack_from("<Ii", prefix.ljust(8, b"\0"))
     start = at + 8 if marker == _NEW else at + 4

@@ -84,7 +84,10 @@ def test_row_bytes_tells_what_shared_values_take_once_written_out():
         (runs, [1000, 1000, 2]),
         (pairs, [1002, 1002, 2]),
         (pa.StructArray.from_arrays([shared, runs], ["a", "b"]), [2000, 2000, 4]),
-        (pa.UnionArray.from_sparse(pa.array([0, 1, 0], pa.int8()), [shared, runs]), [1000, 1000, 2]),
+        (
+            pa.UnionArray.from_sparse(pa.array([0, 1, 0], pa.int8()), [shared, runs]),
+            [1000, 1000, 2],
+        ),
         (pa.array([[large], None, ["ab"]], pa.list_(pa.string(), 1)), [1000, 0, 2]),
         (pa.array([1, 2, 3], pa.int16()), [2, 2, 2]),
         (views, [1000, 1000, 1000]),
