@@ -1,6 +1,7 @@
 """Record batches of files that have a schema, cut into chunks."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -33,75 +34,77 @@ def chunks(
     size: ChunkSize,
 ) -> Iterator[Chunk]:
     """Yield the rows of a batch whose first row is number `first` of its file, in plain types."""
-    strange = [i for i, kind in enumerate(batch.schema.types) if plain_type(kind) != kind]
-    # Nothing may look into what is damaged, not even for its size.
-    said = _invalid(batch.validate) or broken(batch.select(strange))
-    if said is not None:
-        yield from rows_lost(piece, range(first, first + batch.num_rows), said, size)
-        return
-    step = rows_for(size, batch.num_rows, batch.nbytes)
-    for start in range(0, batch.num_rows, step):
-        part, at = batch.slice(start, step), first + start
-        if not strange and part.nbytes <= LARGEST_ROW:
-            yield from _usable(part, at, piece, columns, required, size)
-        elif (said := broken(part)) is not None:
-            yield from rows_lost(piece, range(at, at + part.num_rows), said, size)
-        else:
-            yield from _by_size(part, at, piece, columns, required, size)
+    return _Cut(piece, columns, required, size).whole(batch, first)
 
 
-def _by_size(
-    part: pa.RecordBatch,
-    first: int,
-    piece: Piece,
-    columns: Columns,
-    required: Sequence[str],
-    size: ChunkSize,
-) -> Iterator[Chunk]:
-    """Yield rows by what they take once written out; one that is too large is bad."""
-    sizes = [row_bytes(as_raw(column)) for column in part.columns]
-    ends = np.cumsum(np.sum([np.zeros(part.num_rows), *sizes], axis=0))
-    start, before = 0, 0.0
-    while start < part.num_rows:
-        stop = max(start + 1, int(np.searchsorted(ends, before + size.bytes, side="right")))
-        taken, before = ends[stop - 1] - before, ends[stop - 1]
-        at, rows = first + start, part.slice(start, stop - start)
-        if taken > max(size.bytes, LARGEST_ROW):
-            said = f"a row of about {taken:,.0f} bytes; at most {LARGEST_ROW:,} are read"
-            yield from rows_lost(piece, range(at, at + 1), said, size)
-        else:
-            yield from _usable(rows, at, piece, columns, required, size)
-        start = stop
+@dataclass(frozen=True)
+class _Cut:
+    """How batches of one piece become chunks."""
 
+    piece: Piece
+    columns: Columns
+    required: Sequence[str]
+    size: ChunkSize
 
-def _usable(
-    part: pa.RecordBatch,
-    first: int,
-    piece: Piece,
-    columns: Columns,
-    required: Sequence[str],
-    size: ChunkSize,
-) -> Iterator[Chunk]:
-    """Yield the rows of a part, those that Arrow cannot handle as bad, each by itself."""
-    rows = range(first, first + part.num_rows)
-    try:
-        table = plain(pa.Table.from_batches([part]))
-        errors = damaged(table)
-        if isinstance(errors, str):
-            yield from rows_lost(piece, rows, errors, size)
+    def whole(self, batch: pa.RecordBatch, first: int) -> Iterator[Chunk]:
+        """Yield the rows of a batch in parts of bounded size."""
+        strange = [i for i, kind in enumerate(batch.schema.types) if plain_type(kind) != kind]
+        # Nothing may look into what is damaged, not even for its size.
+        said = _invalid(batch.validate) or broken(batch.select(strange))
+        if said is not None:
+            yield from self._lost(batch, first, said)
             return
-        positions = np.arange(rows.start, rows.stop, dtype=np.int64)
-        found = Records(table, positions, _row_from(first))
-        yield found.chunk(piece, columns, required, errors)
-    except UserError:
-        raise
-    except (ValueError, OverflowError, pa.ArrowException) as error:
-        if part.num_rows == 1 or isinstance(error, NotImplementedError):
-            yield from rows_lost(piece, rows, f"a value that cannot be read: {error}", size)
-            return
-        half = part.num_rows // 2
-        for start, some in ((0, part.slice(0, half)), (half, part.slice(half))):
-            yield from _usable(some, first + start, piece, columns, required, size)
+        step = rows_for(self.size, batch.num_rows, batch.nbytes)
+        for start in range(0, batch.num_rows, step):
+            part, at = batch.slice(start, step), first + start
+            if part.nbytes > LARGEST_ROW:
+                said = broken(part)
+                yield from self._lost(part, at, said) if said else self._by_size(part, at, part)
+            elif strange:
+                yield from self._by_size(part, at, part.select(strange))
+            else:
+                yield from self._usable(part, at)
+
+    def _by_size(self, part: pa.RecordBatch, first: int, sized: pa.RecordBatch) -> Iterator[Chunk]:
+        """Yield rows by what some columns take once written out; one that is too large is bad."""
+        sizes = [row_bytes(as_raw(column)) for column in sized.columns]
+        ends = np.cumsum(np.sum(sizes, axis=0))
+        start, before = 0, 0.0
+        while start < part.num_rows:
+            fit = int(np.searchsorted(ends, before + self.size.bytes, side="right"))
+            stop = max(start + 1, fit)
+            taken, before = ends[stop - 1] - before, ends[stop - 1]
+            at, rows = first + start, part.slice(start, stop - start)
+            if taken > max(self.size.bytes, LARGEST_ROW):
+                said = f"a row of about {taken:,.0f} bytes; at most {LARGEST_ROW:,} are read"
+                yield from self._lost(rows, at, said)
+            else:
+                yield from self._usable(rows, at)
+            start = stop
+
+    def _usable(self, part: pa.RecordBatch, first: int) -> Iterator[Chunk]:
+        """Yield the rows of a part, those that Arrow cannot handle as bad, each by itself."""
+        try:
+            table = plain(pa.Table.from_batches([part]))
+            errors = damaged(table)
+            if isinstance(errors, str):
+                yield from self._lost(part, first, errors)
+                return
+            positions = np.arange(first, first + part.num_rows, dtype=np.int64)
+            found = Records(table, positions, _row_from(first))
+            yield found.chunk(self.piece, self.columns, self.required, errors)
+        except UserError:
+            raise
+        except (ValueError, OverflowError, pa.ArrowException) as error:
+            if part.num_rows == 1 or isinstance(error, NotImplementedError):
+                yield from self._lost(part, first, f"a value that cannot be read: {error}")
+                return
+            half = part.num_rows // 2
+            yield from self._usable(part.slice(0, half), first)
+            yield from self._usable(part.slice(half), first + half)
+
+    def _lost(self, part: pa.RecordBatch, first: int, said: str) -> Iterator[Chunk]:
+        return rows_lost(self.piece, range(first, first + part.num_rows), said, self.size)
 
 
 def _row_from(first: int) -> Callable[[int], str]:
