@@ -141,12 +141,15 @@ def _batches(file: pa.NativeFile, start: int) -> tuple[pa.Schema, _Batches]:
 def _walk(stream: Any, source: Fed, at: int, start: int, is_file: bool) -> _Batches:
     number = 0
     while message := _next(source.file, at):
-        source.feed(message)
-        if message.kind == BATCH:
-            name = f"record batch {number}"
-            yield at, _read_batch(message, name, at < start, stream.read_next_batch)
+        if message.kind != BATCH:
+            source.feed(message)
+        elif at < start:
+            yield at, _Unread(message.rows)
+        else:
+            source.feed(message)
+            yield at, _read_batch(message, f"record batch {number}", stream.read_next_batch)
             source.forget(message)
-            number += 1
+        number += message.kind == BATCH
         at = message.stop
     if is_file:
         with _unreadable(at):
@@ -173,10 +176,8 @@ def _too_large(message: Message) -> str | None:
 
 
 def _read_batch(
-    message: Message, name: str, elsewhere: bool, read: Callable[[], pa.RecordBatch]
+    message: Message, name: str, read: Callable[[], pa.RecordBatch]
 ) -> pa.RecordBatch | _Unread:
-    if elsewhere:
-        return _Unread(message.rows)
     if said := _too_large(message):
         return _Unread(message.rows, f"{name} {said}")
     try:

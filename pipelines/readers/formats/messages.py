@@ -19,6 +19,8 @@ STREAM_STARTS = 8
 _NEW = 0xFFFFFFFF
 """Stands before the length of a header since Arrow 0.15."""
 _LARGEST_HEADER = 1 << 28
+_WINDOW = 1 << 10
+"""Bytes that are read for a header; few are longer."""
 _IN_MEMORY = 1 << 28
 """Bytes of a body that are held in memory; a larger one lies in a file of ours."""
 _STEP = 1 << 20
@@ -46,21 +48,24 @@ def message_at(file: pa.NativeFile, at: int) -> Message | None:
         ArrowInvalid: there is no message, or its header is damaged.
     """
     file.seek(at)
-    prefix = file.read(8)
-    if len(prefix) < 4:
+    head = file.read(_WINDOW)
+    if len(head) < 4:
         if at < file.size():  # as it was when it was opened
             raise pa.ArrowInvalid(f"the file ends before byte {at + 4:,}")
         return None
-    marker, length = struct.unpack_from("<Ii", prefix.ljust(8, b"\0"))
+    marker, length = struct.unpack_from("<Ii", head.ljust(8, b"\0"))
     start = at + 8 if marker == _NEW else at + 4
     length = length if marker == _NEW else marker
     if length == 0:
         return None
     if not 0 < length <= _LARGEST_HEADER:
         raise pa.ArrowInvalid(f"no header of a message at byte {at:,}")
-    file.seek(start)
+    data = head[start - at : start - at + length]
+    if len(data) < length:
+        file.seek(start)
+        data = file.read(length)
     try:
-        return _message(file, file.read(length), at, start + length)
+        return _message(file, data, at, start + length)
     except struct.error as error:
         raise pa.ArrowInvalid(f"the header at byte {at:,} is damaged: {error}") from error
 
