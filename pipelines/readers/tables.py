@@ -50,7 +50,7 @@ class _Cut:
         """Yield the rows of a batch in parts of bounded size."""
         strange = [i for i, kind in enumerate(batch.schema.types) if plain_type(kind) != kind]
         # Nothing may look into what is damaged, not even for its size.
-        said = _invalid(batch.validate) or broken(batch.select(strange))
+        said = invalid(batch.validate) or broken(batch.select(strange))
         if said is not None:
             yield from self._lost(batch, first, said)
             return
@@ -134,7 +134,7 @@ def broken(batch: pa.RecordBatch) -> str | None:
 
 
 def _broken(column: pa.Array) -> str | None:
-    return _invalid(lambda: as_raw(column).validate(full=True))
+    return invalid(lambda: as_raw(column).validate(full=True))
 
 
 def damaged(table: pa.Table) -> dict[int, str] | str:
@@ -145,19 +145,19 @@ def damaged(table: pa.Table) -> dict[int, str] | str:
     """
     errors: dict[int, str] = {}
     for name, column in zip(table.schema.names, table.columns, strict=True):
-        if _invalid(partial(column.validate, full=True)) is None:
+        if invalid(partial(column.validate, full=True)) is None:
             continue
         whole = column.combine_chunks()
         if said := _broken(whole):
             return f"column {name!r} is damaged: {said}"
         for i in range(len(whole)):
-            said = _invalid(partial(whole.take(pa.array([i])).validate, full=True))
+            said = invalid(partial(whole.take(pa.array([i])).validate, full=True))
             if said is not None:
                 errors.setdefault(i, f"column {name!r}: {_about(whole, i) or said}")
     return errors
 
 
-def _invalid(validate: Callable[[], None]) -> str | None:
+def invalid(validate: Callable[[], None]) -> str | None:
     """Return what Arrow finds invalid, None where it finds nothing."""
     try:
         validate()

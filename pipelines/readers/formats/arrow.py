@@ -24,7 +24,7 @@ from pipelines.readers.formats.messages import (
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import Unreadable, rest_lost, rows_lost
 from pipelines.readers.source import Source
-from pipelines.readers.tables import chunks, named
+from pipelines.readers.tables import chunks, invalid, named
 
 LARGEST_BATCH = 1 << 30
 """Bytes that a compressed record batch may unpack to; it is read whole."""
@@ -53,7 +53,7 @@ class ArrowFiles(Source):
                 for at, batch in batches:
                     if at >= piece.stop:
                         return
-                    _check_rows(batch.num_rows, file.size(), at)
+                    _check_rows(batch, file.size(), at)
                     stop = row + batch.num_rows
                     if isinstance(batch, pa.RecordBatch):
                         yield from chunks(batch, row, piece, columns, required, size)
@@ -115,9 +115,14 @@ def _unreadable(position: int) -> Iterator[None]:
         raise Unreadable(position, str(error)) from error
 
 
-def _check_rows(rows: int, size: int, position: int) -> None:
-    """Refuse a record batch that claims more rows than its file can hold."""
-    if rows < 0 or rows > max(_ROWS_OF_NO_BYTES, 8 * size):
+def _check_rows(batch: pa.RecordBatch | _Unread, size: int, position: int) -> None:
+    """Refuse a record batch that claims more rows than its file can hold.
+
+    Of one that is damaged each row is told, so that its claim must not be believed as far.
+    """
+    damaged = batch.error if isinstance(batch, _Unread) else invalid(batch.validate)
+    rows, most = batch.num_rows, 8 * size if damaged else max(_ROWS_OF_NO_BYTES, 8 * size)
+    if not 0 <= rows <= most:
         raise Unreadable(position, f"a record batch claims {rows:,} rows in {size:,} bytes")
 
 

@@ -82,7 +82,10 @@ class Parquet(Source):
                         raise Unreadable(group, "it ends before its last row")
                 except Unreadable as error:
                     said = f"row group {group} cannot be read: {error}"
-                    yield from rows_lost(piece, range(row, stop), said, size)
+                    if stop - row > 8 * _size(piece.path):  # too many to tell of each
+                        yield rest_lost(piece, row, f"from row {row} on", said)
+                    else:
+                        yield from rows_lost(piece, range(row, stop), said, size)
 
 
 def _open(path: str, as_dictionaries: Sequence[str] = ()) -> pq.ParquetFile:

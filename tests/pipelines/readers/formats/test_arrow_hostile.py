@@ -253,3 +253,18 @@ def test_arrow_file_that_ends_early_keeps_what_came_before(tmp_path, read_all, c
     table, bad = read_all(Arrow(path=str(tmp_path)))
     assert [b.rest_lost for b in bad] == [True]
     assert table.num_rows == (4 * ROWS if cut < 0 else 0)
+
+
+@pytest.mark.parametrize("new", [pa.ipc.new_stream, pa.ipc.new_file])
+def test_arrow_damaged_batch_that_claims_millions_of_rows_is_told_once(tmp_path, read_all, new):
+    table = pa.table({"text": [f"{i}" for i in range(1234)]})
+    path = tmp_path / "a.arrow"
+    with pa.OSFile(str(path), "wb") as sink, new(sink, table.schema) as writer:
+        writer.write_table(table)
+    data, told = path.read_bytes(), (1234).to_bytes(8, "little")
+    assert told in data
+    path.write_bytes(data.replace(told, (16_000_000).to_bytes(8, "little")))
+    table, bad = read_all(Arrow(path=str(path)))
+    assert table.num_rows == 0
+    assert [b.rest_lost for b in bad] == [True]
+    assert "a record batch claims 16,000,000 rows in" in bad[0].error

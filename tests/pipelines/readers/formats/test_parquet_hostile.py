@@ -85,6 +85,16 @@ def test_parquet_file_that_claims_more_rows_than_it_can_hold_is_lost(
     assert "row group 0 claims 100,000 rows in" in bad[0].error
 
 
+def test_parquet_row_group_that_is_damaged_and_claims_many_rows_is_told_once(
+    tmp_path, read_all, monkeypatch
+):
+    read = save(tmp_path / "a.parquet", pa.array(["a"] * 500_000))
+    monkeypatch.setattr(parquet_pages, "LARGEST_PAGE", 1)
+    table, bad = read_all(read)
+    assert table.num_rows == 0
+    assert [(b.where, b.rest_lost) for b in bad] == [("from row 0 on", True)]
+
+
 def test_parquet_column_that_claims_more_values_than_it_can_hold_is_lost(
     tmp_path, read_all, monkeypatch
 ):
