@@ -74,8 +74,31 @@ def _table() -> pa.Table:
     return table.append_column("d", pa.array(["p", "q"] * 12).dictionary_encode())
 
 
-def _arrow(new: Callable[..., object]) -> bytes:
-    out, table = io.BytesIO(), _table()
+def _strange_table() -> pa.Table:
+    """Return a table of the types that name one value many times, some within others."""
+    rows, text = list(range(24)), [f"a text too long for a view {i}" for i in range(24)]
+    codes, edges = pa.array([i % 2 for i in rows], pa.int8()), pa.array([*rows, 24], pa.int32())
+    halves = [pa.array(rows[:12]), pa.array(text[:12])]
+    dense = pa.UnionArray.from_dense(codes, pa.array([i // 2 for i in rows], pa.int32()), halves)
+    columns = {
+        "text": pa.array(text, pa.string_view()),
+        "dense": dense,
+        "dense_in_struct": pa.StructArray.from_arrays([dense], ["u"]),
+        "dense_in_list": pa.ListArray.from_arrays(edges, dense),
+        "sparse": pa.UnionArray.from_sparse(codes, [pa.array(rows), pa.array(text)]),
+        "runs": pa.RunEndEncodedArray.from_arrays(pa.array([5, 24], pa.int32()), ["a", "b"]),
+        "list_view": pa.array([[i, i + 1] for i in rows], pa.list_view(pa.int64())),
+        "large": pa.array([[t, "x"] for t in text], pa.large_list_view(pa.string_view())),
+        "bytes": pa.array([t.encode() for t in text], pa.binary_view()),
+        "map": pa.array([[("k", i)] for i in rows], pa.map_(pa.string(), pa.int64())),
+        "uuid": pa.array([b"0123456789abcdef"] * 24, pa.uuid()),
+        "words": pa.array([[f"w{i % 3}"] for i in rows], pa.list_(pa.dictionary("int8", "string"))),
+    }
+    return pa.table(columns)
+
+
+def _arrow(new: Callable[..., object], table: pa.Table) -> bytes:
+    out = io.BytesIO()
     with new(out, table.schema) as writer:  # type: ignore[attr-defined]
         for batch in table.to_batches(10):
             writer.write_batch(batch)
@@ -103,8 +126,10 @@ FORMATS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "jsonl": (".jsonl", _jsonl),
     "csv": (".csv", _csv),
     "parquet": (".parquet", _parquet),
-    "arrow": (".arrow", lambda: _arrow(pa.ipc.new_stream)),
-    "arrow file": (".arrow", lambda: _arrow(pa.ipc.new_file)),
+    "arrow": (".arrow", lambda: _arrow(pa.ipc.new_stream, _table())),
+    "arrow file": (".arrow", lambda: _arrow(pa.ipc.new_file, _table())),
+    "arrow types": (".arrow", lambda: _arrow(pa.ipc.new_stream, _strange_table())),
+    "arrow types file": (".arrow", lambda: _arrow(pa.ipc.new_file, _strange_table())),
     "gz": (".jsonl.gz", lambda: gzip.compress(_jsonl()[:1500]) + gzip.compress(_jsonl())),
     "zst": (".jsonl.zst", lambda: zstandard.compress(_jsonl())),
     "bz2": (".jsonl.bz2", lambda: bz2.compress(_jsonl())),
@@ -250,11 +275,11 @@ def main() -> None:
         _load_all(given.load)
         return
     results, ends = {}, ("ran", "refused", "crashed", "hung", "unbalanced")
-    print(f"{'format':<12}" + "".join(f"{end:>12}" for end in ends))
+    print(f"{'format':<18}" + "".join(f"{end:>12}" for end in ends))
     for name in given.formats.split(","):
         counts = fuzz(name, given.mutants, given.seed, given.keep)
         results[name] = dict(counts)
-        print(f"{name:<12}" + "".join(f"{counts[end]:>12,}" for end in ends), flush=True)
+        print(f"{name:<18}" + "".join(f"{counts[end]:>12,}" for end in ends), flush=True)
     if given.out:
         about = {"date": datetime.now(UTC).date().isoformat(), "mutants": given.mutants}
         given.out.write_text(json.dumps({**about, "results": results}, indent=1) + "\n")

@@ -1,6 +1,8 @@
 """Exit codes: what of an exception the user sees."""
 
+import errno
 import os
+import re
 import signal
 import sys
 import threading
@@ -25,6 +27,9 @@ FILE_ERRORS = (
 )
 FAILED = RunFailed | StoreFailed | WorkerLost | Unreachable
 EXPECTED = FAILED | UserError | ProofUserError
+NAME_ERRORS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ)
+"""What else a path can be blamed for."""
+_BYTE = re.compile("[\udc80-\udcff]")
 STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 """Signals that end a command with 128 and their number, and how that is said."""
 
@@ -45,7 +50,7 @@ class Commands(click.Group):
                     _leave(128 + number)
                 if not isinstance(error, EXPECTED):
                     error = explained(error) or error
-                if not isinstance(error, EXPECTED | FILE_ERRORS):
+                if not _is_expected(error):
                     raise
                 if ctx.params.get("traceback"):
                     click.echo(scrubbed(traceback.format_exc()), err=True)
@@ -82,7 +87,17 @@ def _leave(code: int) -> NoReturn:
     raise SystemExit(code) from None
 
 
+def _is_expected(error: BaseException) -> bool:
+    if isinstance(error, EXPECTED | FILE_ERRORS):
+        return True
+    if isinstance(error, UnicodeEncodeError):  # what Python makes of bytes in names
+        return _BYTE.search(str(error.object)) is not None
+    return isinstance(error, OSError) and error.errno in NAME_ERRORS
+
+
 def _said(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, UnicodeEncodeError):
+        return f"the name of a file or folder is not UTF-8: {error.object}; rename it"
     return str(error)

@@ -52,14 +52,41 @@ def is_remote(path: str) -> bool:
 
 
 def _local(path: str) -> Path:
-    return Path(os.path.normpath(Path(path.removeprefix("file://")).expanduser().absolute()))
+    if "\0" in path:
+        raise UserError(f"a path cannot hold a zero byte (got {path[:60]!r})")
+    try:
+        named = Path(path.removeprefix("file://")).expanduser().absolute()
+    except RuntimeError as error:  # `~name` of somebody unknown
+        raise UserError(f"{path}: {error}") from None
+    _check_utf8("folder or file", str(named))
+    return Path(os.path.normpath(named))
+
+
+def absolute(path: str) -> Path:
+    """Return the absolute path of a local file or folder.
+
+    Raises:
+        UserError: nothing can have such a name.
+    """
+    return _local(path)
+
+
+def _check_utf8(what: str, path: str) -> None:
+    """Refuse a name that Arrow and JSON cannot write."""
+    if path.encode(errors="ignore").decode() != path:
+        shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise UserError(f"the name of a {what} is not UTF-8: {shown}; rename it")
 
 
 def _remote(path: str) -> tuple[Any, str]:
     """Return the file system of a URL, without what it remembers of others' files, and the path."""
     import fsspec
 
-    system, inside = fsspec.core.url_to_fs(check_store(path), **options_of(path))
+    checked = check_store(path)
+    try:
+        system, inside = fsspec.core.url_to_fs(checked, **options_of(path))
+    except (ValueError, ImportError) as error:  # of a protocol that fsspec does not know, say
+        raise UserError(f"{path} cannot be opened: {error}") from None
     system.invalidate_cache()
     return Guarded(system, path), inside
 
@@ -96,7 +123,7 @@ def open_input(path: str) -> BinaryIO:
 
 
 def open_arrow(path: str) -> pa.NativeFile:
-    """Open a file for Arrow's readers: a memory map where it is local."""
+    """Open a file that nobody else writes for Arrow's readers: a memory map where it is local."""
     if is_remote(path):
         return pa.PythonFile(open_input(path), mode="r")
     return pa.memory_map(str(_local(path)), "r")
@@ -108,6 +135,13 @@ def arrow_system(folder: str) -> tuple[pa.fs.FileSystem, str]:
         system, inside = _remote(folder)
         return pa.fs.PyFileSystem(pa.fs.FSSpecHandler(system)), inside
     return pa.fs.LocalFileSystem(), str(_local(folder))
+
+
+def open_table(path: str) -> pa.NativeFile:
+    """Open a file of the input for Arrow's readers: one that shrinks is an error, not a signal."""
+    if is_remote(path):
+        return pa.PythonFile(open_input(path), mode="r")
+    return pa.OSFile(str(_local(path)), "rb")
 
 
 def open_output(path: str) -> BinaryIO:
@@ -328,9 +362,7 @@ def look(
         found.update(entries)
     common = _common(roots)
     for path in found:
-        if path.encode(errors="ignore").decode() != path:
-            shown = path.encode(errors="backslashreplace").decode()
-            raise UserError(f"the name of a file is not UTF-8: {shown}; rename it")
+        _check_utf8("file", path)
     named = [File(path, path.removeprefix(common), *about) for path, about in found.items()]
     return Listing(tuple(sorted(named, key=lambda f: (f.name, f.path))), tuple(passed))
 

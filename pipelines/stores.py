@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 from pipelines.errors import UserError, did_you_mean
 from pipelines.store_errors import SECRET_QUERY
@@ -23,6 +24,9 @@ PACKAGES = {
 }
 """Module and pip extra that each protocol needs."""
 
+_UNFIT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_LONGEST_NAME = 255
+_LONGEST_PATH = 4096
 _DEFAULTS: Storage = {
     "s3": {
         "config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 5}}
@@ -80,8 +84,10 @@ def check_store(path: str) -> str:
     """Return a path or URL that can be opened here.
 
     Raises:
-        UserError: a package is missing, no such protocol exists, or the URL holds a secret.
+        UserError: no system has such a path, a package is missing, no such protocol exists, or the
+            URL holds a secret.
     """
+    check_path(path)
     protocol, is_url, _ = path.partition("://")
     check_url(path)
     if not is_url:
@@ -99,6 +105,25 @@ def check_store(path: str) -> str:
     elif protocol != "file":
         check_protocol(protocol, f"{protocol}://")
     return path
+
+
+def check_path(path: str) -> None:
+    """Refuse what no file system takes for a path, or no person can read.
+
+    Raises:
+        UserError: it holds control characters or half a surrogate pair, or is too long.
+    """
+    shown = repr(path if len(path) <= 60 else f"{path[:59]}…")
+    if found := _UNFIT.search(path):
+        raise UserError(f"a path cannot hold the character U+{ord(found[0]):04X} (got {shown})")
+    try:
+        local = urlsplit(path).scheme in ("", "file") or "://" not in path
+    except ValueError as error:
+        raise UserError(f"{error} (got {shown})") from None
+    if local and max(map(len, path.encode().split(b"/"))) > _LONGEST_NAME:
+        raise UserError(f"a name in a path has at most {_LONGEST_NAME} bytes (got {shown})")
+    if len(path) > _LONGEST_PATH:
+        raise UserError(f"a path has at most {_LONGEST_PATH:,} characters (got {shown})")
 
 
 def check_url(text: str) -> None:

@@ -55,6 +55,11 @@ def fits(parts: tuple[str, ...], pattern: tuple[str, ...], *, begins: bool = Fal
     return fnmatchcase(parts[0], pattern[0]) and fits(parts[1:], pattern[1:], begins=begins)
 
 
+def _shown(parts: tuple[str, ...]) -> str:
+    """Return a path as text: bytes of a name that are no UTF-8 are told by their numbers."""
+    return "/".join(parts).encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 @dataclass
 class Walk:
     """One walk below a folder."""
@@ -83,7 +88,7 @@ class Walk:
     ) -> Iterator[tuple[str, os.stat_result]]:
         path = self._path(folder)
         if not self._first(path.stat(), self._entered):
-            self.passed.append(("/".join(folder), TWICE))
+            self.passed.append((_shown(folder), TWICE))
             return
         with os.scandir(path) as found:
             entries = sorted(found, key=lambda entry: entry.name)
@@ -92,7 +97,7 @@ class Walk:
             why = passed_name(entry.name)
             if why and not self._named(parts):
                 if why != HIDDEN or self._may_matter(parts):
-                    self.passed.append(("/".join(parts), why))
+                    self.passed.append((_shown(parts), why))
             elif entry.is_symlink():
                 links.append(parts)
             elif entry.is_dir():
@@ -104,7 +109,7 @@ class Walk:
     def _follow(
         self, parts: tuple[str, ...], links: list[tuple[str, ...]]
     ) -> Iterator[tuple[str, os.stat_result]]:
-        path, shown = self._path(parts), "/".join(parts)
+        path, shown = self._path(parts), _shown(parts)
         try:
             target, status = Path(os.path.realpath(path)), path.stat()
         except OSError:  # a circle of links leads nowhere too
@@ -123,7 +128,7 @@ class Walk:
     ) -> Iterator[tuple[str, os.stat_result]]:
         if not fits(parts, self.pattern):
             return
-        shown, path = "/".join(parts), self._path(parts)
+        shown, path = _shown(parts), self._path(parts)
         if not stat.S_ISREG(status.st_mode):
             self.passed.append((shown, NO_FILE))
         elif not self.wanted(parts[-1]):

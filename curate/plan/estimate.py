@@ -182,7 +182,7 @@ def _count_parquet(plan: ReadPlan) -> tuple[int, Known]:
 
     rows = size = 0
     for file in plan.files[:FOOTERS]:
-        with files.open_arrow(file.path) as source:
+        with files.open_table(file.path) as source:
             rows += int(pq.read_metadata(source).num_rows)
         size += file.size
     if len(plan.files) <= FOOTERS:

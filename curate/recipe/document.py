@@ -27,12 +27,17 @@ PLAIN = {
 """What ruamel.yaml says, in words for people who do not know its parser."""
 
 
-LARGEST = 1 << 20
+LARGEST = 1 << 18
 """Bytes of a recipe."""
+MOST_VALUES = 5000
+"""Keys, values, lists and mappings in all."""
+LONGEST_VALUE = 1 << 16
+"""Characters of one key or value."""
 DEEPEST = 32
 """Lists and mappings within each other."""
 LONGEST_NUMBER = 300
 """Digits of a number."""
+_LONE = re.compile("[\ud800-\udfff]")
 _NUMBER = re.compile(r"[-+]?[0-9][0-9a-fA-FxXoO_,.:]*")
 
 
@@ -115,7 +120,7 @@ def read_document(name: str, raw: bytes) -> Document:
 
     Raises:
         RecipeError: not UTF-8, not YAML, tags or aliases, a key that stands twice, not a mapping,
-            larger or deeper than any recipe.
+            larger, longer or deeper than any recipe.
     """
     if len(raw) > LARGEST:
         raise RecipeError(
@@ -198,20 +203,33 @@ def _refuse(found: Iterable[tuple[int, str]], where: Callable[[int], str]) -> No
 
 
 def _bounded(events: Iterable[Any], where: Callable[[int], str]) -> Iterator[Any]:
-    """Pass the events of a recipe on; stop where it is deeper, or a number longer, than any is."""
-    depth = 0
+    """Pass the events of a recipe on; stop where it is deeper, or more, than any recipe is."""
+    depth = values = 0
     for event in events:
-        line = event.start_mark.line + 1
         depth += isinstance(event, CollectionStartEvent)
         depth -= isinstance(event, CollectionEndEvent)
+        values += isinstance(event, CollectionStartEvent | ScalarEvent)
+        said = None
         if depth > DEEPEST:
             said = f"nested {depth} levels deep; a recipe has at most {DEEPEST}"
-            raise RecipeError([f"{where(line)}: {said}"])
-        bare = event.value if isinstance(event, ScalarEvent) and not event.style else ""
-        if len(bare) > LONGEST_NUMBER and _NUMBER.fullmatch(bare):
-            said = f"a number of {len(bare):,} digits; allowed: {LONGEST_NUMBER}"
-            raise RecipeError([f"{where(line)}: {said}"])
+        elif values > MOST_VALUES:
+            said = f"more than {MOST_VALUES:,} keys and values; no recipe has as many"
+        elif isinstance(event, ScalarEvent):
+            said = _unfit(event.value, bare=not event.style)
+        if said:
+            raise RecipeError([f"{where(event.start_mark.line + 1)}: {said}"])
         yield event
+
+
+def _unfit(value: str, *, bare: bool) -> str | None:
+    """Say why a key or value cannot be one of a recipe, None where it can."""
+    if bare and len(value) > LONGEST_NUMBER and _NUMBER.fullmatch(value):
+        return f"a number of {len(value):,} digits; allowed: {LONGEST_NUMBER}"
+    if len(value) > LONGEST_VALUE:
+        return f"a value of {len(value):,} characters; allowed: {LONGEST_VALUE:,}"
+    if half := _LONE.search(value):
+        return f"half a surrogate pair (U+{ord(half[0]):04X}), which is no character: remove it"
+    return None
 
 
 def _not_data(events: Iterable[Any]) -> Iterator[tuple[int, str]]:

@@ -134,7 +134,7 @@ def _unknown_key(one: _Found) -> str:
     key, fields = str(one.path[-1]), list(_fields(one.owner))
     tag = tag_of(one.owner)
     of = tag or (f"`{one.path[-2]}`" if len(one.path) > 1 else "a recipe")
-    return f"{of} has no {key!r}; allowed: {', '.join(fields)}{did_you_mean(key, fields)}"
+    return f"{of} has no {shown(key)}; allowed: {', '.join(fields)}{did_you_mean(key, fields)}"
 
 
 def _no_tag(one: _Found, value: object, context: dict[str, Any]) -> str:

@@ -199,6 +199,8 @@ def load_recipe(
         raise RecipeError([f"{path}: no such file{_similar_files(Path(path))}"]) from None
     except OSError as error:
         raise RecipeError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except ValueError:  # a zero byte
+        raise RecipeError([f"{str(path)!r}: no file can have such a name"]) from None
     document = read_document(str(path), raw)
     wrong: list[str] = []
     for assignment in overrides:

@@ -32,7 +32,7 @@ def planted_in(paths: str | Sequence[str]) -> list[str]:
     for path in [paths] if isinstance(paths, str) else paths:
         if files.is_remote(path):
             continue
-        place = Path(path.removeprefix("file://")).expanduser().absolute()
+        place = files.absolute(path)
         while not place.is_dir() and place != place.parent:
             place = place.parent
         for folder in (place, *list(place.parents)[:LEVELS]):

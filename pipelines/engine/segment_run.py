@@ -29,7 +29,7 @@ from pipelines.readers.reader import Chunk
 from pipelines.rows import ID, KEY, Columns, Rows, merged_columns
 from pipelines.rows.chance import Chance
 from pipelines.rows.facts import without_facts
-from pipelines.rows.hf_features import plain
+from pipelines.rows.plain import plain
 from pipelines.rows.profile import Profile
 from pipelines.steps.corpus import Corpus
 

@@ -19,7 +19,7 @@ from pipelines.ledger.entries import Places
 from pipelines.readers import Read
 from pipelines.readers.read_plan import ReadPlan, Task, read_task
 from pipelines.readers.reader import Bad, Chunk
-from pipelines.rows.hf_features import plain
+from pipelines.rows.plain import plain
 
 SPOOL_BYTES = 64 << 20
 """Bytes of rows per spooled piece."""

@@ -11,11 +11,14 @@ import zstandard
 
 from pipelines.files import File
 
+_XZ_MEMORY = 1 << 28
+"""Bytes that a .xz stream may want to be unpacked; `xz -9` wants a quarter. A .zst stream may want
+the 2 GiB of `zstd --long=31`, which large corpora use."""
 _OPEN: dict[str, Callable[[], Any]] = {
     ".gz": lambda: zlib.decompressobj(wbits=31),
     ".zst": lambda: zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj(),
     ".bz2": bz2.BZ2Decompressor,
-    ".xz": lzma.LZMADecompressor,
+    ".xz": lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY),
 }
 SUFFIXES = tuple(_OPEN)
 _MOST = 1 << 20
@@ -74,6 +77,8 @@ def decompressed(file: BinaryIO, kind: str, step: int = 1 << 18) -> Iterator[byt
                 data = yield from _expanded(stream, data, kind)
             except (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, ValueError) as error:
                 said = f"damaged {kind} stream before compressed byte {read}: {error}"
+                if "Memory usage limit" in str(error):
+                    said = f"a {kind} stream that wants more than {_XZ_MEMORY:,} bytes of memory"
                 following = _next_stream(file, data, step) if kind == ".gz" else None
                 if following is None:
                     raise BrokenStream(said) from error

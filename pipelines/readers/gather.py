@@ -6,8 +6,8 @@ import pyarrow as pa
 
 from pipelines.readers.reader import Chunk, ChunkSize
 from pipelines.rows import KEY
-from pipelines.rows.hf_features import plain
 from pipelines.rows.merging import merge_schemas
+from pipelines.rows.plain import plain
 from pipelines.rows.schema import conform
 
 

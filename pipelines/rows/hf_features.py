@@ -9,11 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-
-from pipelines.rows.facts import FACTS
-from pipelines.rows.schema import convert
-from pipelines.rows.texts import as_texts
 
 Feature = dict[str, Any]
 
@@ -26,70 +21,6 @@ _NAMES = {
 }
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
-
-def plain_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type in which values of a column are worked on and stored.
-
-    It holds the same values, but without dictionaries, run lengths, views, maps and extensions,
-    which `datasets` or the Arrow file format cannot hold, and without names and nullability of list
-    items.
-    """
-    if isinstance(kind, pa.BaseExtensionType):
-        return plain_type(kind.storage_type)
-    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return plain_type(kind.value_type)
-    if pa.types.is_map(kind):
-        pair: list[tuple[str, pa.DataType]] = [
-            ("key", plain_type(kind.key_type)),
-            ("value", plain_type(kind.item_type)),
-        ]
-        return pa.list_(pa.struct(pair))
-    if pa.types.is_struct(kind):
-        return pa.struct([(field.name, plain_type(field.type)) for field in kind])
-    if pa.types.is_fixed_size_list(kind):
-        return pa.list_(plain_type(kind.value_type), kind.list_size)
-    if pa.types.is_large_list(kind):
-        return pa.large_list(plain_type(kind.value_type))
-    list_kinds = (pa.types.is_list, pa.types.is_list_view, pa.types.is_large_list_view)
-    if any(is_kind(kind) for is_kind in list_kinds):
-        return pa.list_(plain_type(kind.value_type))
-    if pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
-        return pa.binary()
-    if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
-        return pa.decimal128(kind.precision, kind.scale)
-    if pa.types.is_union(kind) or pa.types.is_interval(kind):
-        return pa.string()
-    return kind
-
-
-def plain(table: pa.Table) -> pa.Table:
-    """Return a table whose columns have their plain types; of its metadata, features and facts."""
-    kept = {k: v for k, v in (table.schema.metadata or {}).items() if k in (b"huggingface", FACTS)}
-    table = table.replace_schema_metadata(kept or None)
-    for at, field in enumerate(table.schema):
-        kind = plain_type(field.type)
-        if kind != field.type:
-            table = table.set_column(at, field.name, convert(_decoded(table[field.name]), kind))
-        elif not field.nullable:
-            table = table.set_column(at, field.name, table[field.name])
-    return table
-
-
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if isinstance(column.type, pa.BaseExtensionType):
-        column = column.cast(column.type.storage_type)
-    if pa.types.is_run_end_encoded(column.type):
-        column = pc.run_end_decode(column)
-    if pa.types.is_list_view(column.type) or pa.types.is_large_list_view(column.type):
-        # Arrow's own cast makes invalid arrays of these (pyarrow 25).
-        values = pa.array(column.to_pylist(), pa.list_(column.type.value_type))
-        return pa.chunked_array([values])
-    if pa.types.is_interval(column.type) or pa.types.is_union(column.type):
-        return pa.chunked_array([as_texts(column.to_pylist())])
-    return column
 
 
 def features_of(
@@ -145,9 +76,10 @@ def state_json(files: Sequence[str], split: str, fingerprint: str) -> dict[str, 
 def features_in(schema: pa.Schema) -> dict[str, Feature]:
     """Return the features that a schema carries in its metadata, none where it carries none."""
     raw = (schema.metadata or {}).get(b"huggingface")
-    if raw is None:
+    try:
+        features = json.loads(raw or b"{}")["info"]["features"]
+    except (ValueError, KeyError, TypeError, RecursionError):  # metadata of others, or nonsense
         return {}
-    features = json.loads(raw).get("info", {}).get("features", {})
     return features if isinstance(features, dict) else {}
 
 

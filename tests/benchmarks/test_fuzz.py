@@ -4,7 +4,9 @@ import fuzz
 import pytest
 
 
-@pytest.mark.parametrize("name", ["arrow", "arrow file", "parquet", "csv", "gz", "png", "recipe"])
+@pytest.mark.parametrize(
+    "name", ["arrow", "arrow file", "arrow types", "parquet", "csv", "gz", "png", "recipe"]
+)
 def test_mutants_neither_crash_nor_hang_nor_vanish(name, tmp_path):
     counts = fuzz.fuzz(name, 40, 7, tmp_path)
     assert counts["ran"] + counts["refused"] == 40

@@ -198,6 +198,12 @@ def test_run_refuses_a_second_recipe(here, calls):
         (FileNotFoundError(2, "No such file or directory", "x"), 2, "x: No such file"),
         (FileExistsError("out is there: --overwrite"), 2, "out is there: --overwrite\n"),
         (PermissionError(13, "Permission denied", "out"), 2, "out: Permission denied\n"),
+        (OSError(36, "File name too long", "oo"), 2, "oo: File name too long\n"),
+        (
+            UnicodeEncodeError("utf-8", "d\udcff", 1, 2, "x"),
+            2,
+            "the name of a file or",
+        ),
     ],
 )
 def test_run_tells_expected_errors_without_a_traceback(here, calls, error, code, said):
@@ -352,6 +358,11 @@ def test_explain_prints_words_or_json(tmp_path):
         ("run", "Missing argument 'RECIPE'"),
         ("run r.yaml --worker 2", "No such option"),
         ("nope", "No such command 'nope'"),
+        ("run r\0.yaml", "'r\\x00.yaml': no file can have such a name"),
+        ("run r.yaml --out o\0x", "--set write.path: a path cannot hold the character U+0000"),
+        ("run r.yaml --out o\x1bx", "--set write.path: a path cannot hold the character U+001B"),
+        ("run r.yaml --out o\udcffx", "--set write.path: half a surrogate pair (U+DCFF)"),
+        (f"run r.yaml --out {'o' * 256}", "--set write.path: a name in a path has at most 255"),
     ],
 )
 def test_usage_errors_exit_with_2(here, calls, line, said):

@@ -7,6 +7,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from pipelines import files
+from pipelines.errors import UserError
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -225,3 +226,18 @@ def test_files_one_empty_path_of_several_is_an_error(root):
 def test_files_folder_without_entries_says_so(tmp_path):
     with pytest.raises(files.NoInput, match="it has nothing"):
         files.list_files(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("o\0x", "a path cannot hold a zero byte"),
+        ("~nobody-of-that-name/x", "Could not determine home directory"),
+        ("d\udcff/x", r"the name of a folder or file is not UTF-8: .*/d\\xff/x; rename it"),
+        ("nonesuch://a/b", "nonesuch://a/b cannot be opened: Protocol not known"),
+    ],
+)
+def test_files_path_that_cannot_be_is_a_sentence(path, said):
+    for use in (files.look, files.exists, files.read_bytes, files.open_output, files.make_dirs):
+        with pytest.raises(UserError, match=said):
+            use(path)

@@ -86,5 +86,21 @@ def test_globs_fit(path, pattern, whole, begins):
 
 def test_name_that_is_no_text_is_a_sentence(tmp_path):
     (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("x")
-    with pytest.raises(UserError, match=r"not UTF-8: .*caf\\udce9\.txt; rename it"):
+    with pytest.raises(UserError, match=r"not UTF-8: .*caf\\xe9\.txt; rename it"):
         files.look(str(tmp_path), (".txt",))
+
+
+def test_name_that_is_not_utf8_is_told_by_its_bytes(folder):
+    for name in (b"\xff.dat", b".\xfe.txt", b"d\xfd/x.dat"):
+        place = folder / "in" / os.fsdecode(name)
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(b"")
+    (folder / "in" / os.fsdecode(b"\xfc.txt")).symlink_to("gone")
+    _, passed = found(folder)
+    told = {name: why for name, why in passed.items() if "\\x" in name}
+    assert told == {
+        "\\xff.dat": OTHER_KIND,
+        ".\\xfe.txt": HIDDEN,
+        "d\\xfd/x.dat": OTHER_KIND,
+        "\\xfc.txt": NOWHERE,
+    }

@@ -1,6 +1,6 @@
 """Arrow files: streams (what `datasets` writes), Arrow files and Feather."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -11,13 +11,23 @@ import pyarrow as pa
 
 from pipelines import files
 from pipelines.errors import UserError
-from pipelines.readers.formats.messages import rows_of_batch
+from pipelines.readers.formats.messages import (
+    BATCH,
+    MAGIC,
+    SCHEMA,
+    STREAM_STARTS,
+    Fed,
+    Message,
+    batches_told,
+    message_at,
+)
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import Unreadable, rest_lost, rows_lost
 from pipelines.readers.source import Source
-from pipelines.readers.tables import chunks, named
+from pipelines.readers.tables import chunks, invalid, named
 
-_MAGIC = b"ARROW1"
+LARGEST_BATCH = 1 << 30
+"""Bytes that a compressed record batch may unpack to; it is read whole."""
 _ROWS_OF_NO_BYTES = 1 << 24
 """Rows that a record batch may have without a byte for each, as nulls have none."""
 
@@ -38,17 +48,17 @@ class ArrowFiles(Source):
         row = 0
         try:
             with _opened(piece.path) as file:
-                schema, batches = _batches(file)
+                schema, batches = _batches(file, piece.start)
                 columns = self.check(schema, piece.name, required)
                 for at, batch in batches:
                     if at >= piece.stop:
                         return
-                    _check_rows(batch.num_rows, file.size(), at)
-                    mine, stop = at >= piece.start, row + batch.num_rows
-                    if mine and isinstance(batch, _Damaged):
-                        yield from rows_lost(piece, range(row, stop), batch.error, size)
-                    elif mine:
+                    _check_rows(batch, file.size(), at)
+                    stop = row + batch.num_rows
+                    if isinstance(batch, pa.RecordBatch):
                         yield from chunks(batch, row, piece, columns, required, size)
+                    elif batch.error is not None:
+                        yield from rows_lost(piece, range(row, stop), batch.error, size)
                     row = stop
         except Unreadable as error:
             if piece.start <= error.position < max(piece.stop, 1):  # else another piece says so
@@ -58,8 +68,9 @@ class ArrowFiles(Source):
 class Arrow(ArrowFiles):
     """Arrow streams, Arrow and Feather files, or a folder written by `Dataset.save_to_disk`.
 
-    A local file is mapped, not read, so a piece finds its record batches by their headers alone.
-    HF features in the schema's metadata come along.
+    A piece finds its record batches by their headers alone. Nothing is mapped into memory: a file
+    that shrinks while it is read would end the process. HF features in the schema's metadata come
+    along.
     """
 
     format: Literal["arrow"] = "arrow"
@@ -81,14 +92,15 @@ class Arrow(ArrowFiles):
 
 
 @dataclass(frozen=True)
-class _Damaged:
-    """A record batch that cannot be read; its header says how many rows are lost."""
+class _Unread:
+    """A record batch that is not read; its header says how many rows it has."""
 
     num_rows: int
-    error: str
+    error: str | None = None
+    """Why its rows are lost; None where another piece reads them."""
 
 
-_Batches = Iterator[tuple[int, pa.RecordBatch | _Damaged]]
+_Batches = Iterator[tuple[int, pa.RecordBatch | _Unread]]
 """Record batches, each with its position in the file."""
 
 
@@ -103,52 +115,81 @@ def _unreadable(position: int) -> Iterator[None]:
         raise Unreadable(position, str(error)) from error
 
 
-def _check_rows(rows: int, size: int, position: int) -> None:
-    """Refuse a record batch that claims more rows than its file can hold."""
-    if rows < 0 or rows > max(_ROWS_OF_NO_BYTES, 8 * size):
+def _check_rows(batch: pa.RecordBatch | _Unread, size: int, position: int) -> None:
+    """Refuse a record batch that claims more rows than its file can hold.
+
+    Of one that is damaged each row is told, so that its claim must not be believed as far.
+    """
+    damaged = batch.error if isinstance(batch, _Unread) else invalid(batch.validate)
+    rows, most = batch.num_rows, 8 * size if damaged else max(_ROWS_OF_NO_BYTES, 8 * size)
+    if not 0 <= rows <= most:
         raise Unreadable(position, f"a record batch claims {rows:,} rows in {size:,} bytes")
 
 
 def _opened(path: str) -> pa.NativeFile:
     with _unreadable(0):
-        return files.open_arrow(path)
+        return files.open_table(path)
 
 
-def _batches(file: pa.NativeFile) -> tuple[pa.Schema, _Batches]:
-    """Return the schema and the record batches."""
+def _batches(file: pa.NativeFile, start: int) -> tuple[pa.Schema, _Batches]:
+    """Return the schema and the record batches; those before byte `start` are not read."""
     with _unreadable(0):
-        is_file = file.read(len(_MAGIC)) == _MAGIC
-        file.seek(0)
-        if is_file:
-            reader = pa.ipc.open_file(file)
-            return named(reader.schema), _of_file(reader, file)
-        stream = pa.ipc.open_stream(file)
-        return named(stream.schema), _of_stream(stream, file)
+        is_file = file.read(len(MAGIC)) == MAGIC
+        schema = message_at(file, STREAM_STARTS if is_file else 0)
+        if schema is None or schema.kind != SCHEMA:
+            raise pa.ArrowInvalid("the file has no schema")
+        source = Fed(file, schema)
+        stream = pa.ipc.open_stream(pa.PythonFile(source, mode="r"))
+        return named(stream.schema), _walk(stream, source, schema.stop, start, is_file)
 
 
-def _of_file(reader: Any, file: pa.NativeFile) -> _Batches:
-    # Where a batch of an Arrow file stands is not public; its share of the file does as well.
-    size = file.size()
-    for i in range(reader.num_record_batches):
-        at = i * size // reader.num_record_batches
-        try:
-            with _unreadable(at):
-                batch = reader.get_batch(i)
-        except Unreadable as error:
-            with _unreadable(at):
-                rows = rows_of_batch(file, i)
-            batch = _Damaged(rows, f"record batch {i} cannot be read: {error}")
-        yield at, batch
-
-
-def _of_stream(reader: Any, file: pa.NativeFile) -> _Batches:
-    while True:
-        at = file.tell()
+def _walk(stream: Any, source: Fed, at: int, start: int, is_file: bool) -> _Batches:
+    number = 0
+    while message := _next(source.file, at):
+        if message.kind != BATCH:
+            source.feed(message)
+        elif at < start:
+            yield at, _Unread(message.rows)
+        else:
+            source.feed(message)
+            yield at, _read_batch(message, f"record batch {number}", stream.read_next_batch)
+            source.forget(message)
+        number += message.kind == BATCH
+        at = message.stop
+    if is_file:
         with _unreadable(at):
-            batch = next(reader, None)
-        if batch is None:
-            return
-        yield at, batch
+            if (told := batches_told(source.file)) != number:
+                raise pa.ArrowInvalid(f"{number} record batches of {told}")
+
+
+def _next(file: pa.NativeFile, at: int) -> Message | None:
+    with _unreadable(at):
+        message = message_at(file, at)
+        if message is None:
+            return None
+        if message.stop > file.size():
+            raise pa.ArrowInvalid(f"the file ends before byte {message.stop:,}")
+        if message.kind != BATCH and (said := _too_large(message)):
+            raise pa.ArrowInvalid(f"a dictionary {said}")
+    return message
+
+
+def _too_large(message: Message) -> str | None:
+    if message.unpacked <= LARGEST_BATCH:
+        return None
+    return f"unpacks to {message.unpacked:,} bytes; at most {LARGEST_BATCH:,} are read"
+
+
+def _read_batch(
+    message: Message, name: str, read: Callable[[], pa.RecordBatch]
+) -> pa.RecordBatch | _Unread:
+    if said := _too_large(message):
+        return _Unread(message.rows, f"{name} {said}")
+    try:
+        with _unreadable(message.start):
+            return read()
+    except Unreadable as error:
+        return _Unread(message.rows, f"{name} cannot be read: {error}")
 
 
 def _dataset_files(folder: str, split: str | None) -> str | list[str]:

@@ -4,13 +4,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import files
+from pipelines.readers.parquet_pages import VALUES_OF_NO_BYTES, column_of_group
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import Unreadable, rest_lost, rows_lost
 from pipelines.readers.source import Source
 from pipelines.readers.tables import chunks, named, rows_for
+
+_BUFFER = 1 << 20
+"""Bytes of a column that are read at once."""
+_EXPANDED = 1 << 28
+"""Bytes that a column of one batch may have where its pages hold each value once."""
 
 
 class Parquet(Source):
@@ -50,6 +57,7 @@ class Parquet(Source):
         try:
             file = _open(piece.path)
             named(file.schema_arrow)
+            _check_rows(file.metadata, _size(piece.path))
         except files.TRANSIENT:
             raise
         except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
@@ -63,16 +71,45 @@ class Parquet(Source):
                     continue
                 row, stop = first, first + file.metadata.row_group(group).num_rows
                 try:
-                    for batch in _batches(file, group, size):
+                    for batch in _batches(piece.path, file, group, size):
+                        if row + batch.num_rows > stop:
+                            raise Unreadable(
+                                group, f"it has more rows than the {stop - first:,} told"
+                            )
                         yield from chunks(batch, row, piece, columns, required, size)
                         row += batch.num_rows
+                    if row < stop:
+                        raise Unreadable(group, "it ends before its last row")
                 except Unreadable as error:
                     said = f"row group {group} cannot be read: {error}"
-                    yield from rows_lost(piece, range(row, stop), said, size)
+                    if stop - row > 8 * _size(piece.path):  # too many to tell of each
+                        yield rest_lost(piece, row, f"from row {row} on", said)
+                    else:
+                        yield from rows_lost(piece, range(row, stop), said, size)
 
 
-def _open(path: str) -> pq.ParquetFile:
-    return pq.ParquetFile(files.open_arrow(path), pre_buffer=files.is_remote(path))
+def _open(path: str, as_dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
+    return pq.ParquetFile(
+        files.open_table(path),
+        pre_buffer=files.is_remote(path),
+        buffer_size=_BUFFER,
+        read_dictionary=list(as_dictionaries),
+    )
+
+
+def _size(path: str) -> int:
+    with files.open_table(path) as source:
+        return int(source.size())
+
+
+def _check_rows(metadata: Any, size: int) -> None:
+    """Refuse a file that claims more rows than it can hold."""
+    rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    for group, count in enumerate(rows):
+        if not 0 <= count <= max(VALUES_OF_NO_BYTES, 8 * size):
+            raise pa.ArrowInvalid(f"row group {group} claims {count:,} rows in {size:,} bytes")
+    if sum(rows) != metadata.num_rows:
+        raise pa.ArrowInvalid(f"{metadata.num_rows:,} rows are told, {sum(rows):,} in row groups")
 
 
 def _groups(metadata: Any) -> Iterator[tuple[int, int]]:
@@ -85,17 +122,59 @@ def _groups(metadata: Any) -> Iterator[tuple[int, int]]:
 
 def _start(metadata: Any, group: int) -> int:
     """Return the byte of the file the row group's first column starts at."""
+    if not metadata.row_group(group).num_columns:
+        return 0
     column = metadata.row_group(group).column(0)
     offsets = (column.dictionary_page_offset, column.data_page_offset)
     return min((int(offset) for offset in offsets if offset), default=0)
 
 
-def _batches(file: pq.ParquetFile, group: int, size: ChunkSize) -> Iterator[pa.RecordBatch]:
-    about = file.metadata.row_group(group)
-    rows = rows_for(size, about.num_rows, about.total_byte_size)
+def _batches(
+    path: str, file: pq.ParquetFile, group: int, size: ChunkSize
+) -> Iterator[pa.RecordBatch]:
     try:
-        yield from file.iter_batches(batch_size=rows, row_groups=[group], use_threads=False)
+        about = file.metadata.row_group(group)
+        rows = rows_for(size, about.num_rows, about.total_byte_size)
+        rows, bombs = _bounded(path, file, group, rows)
+        reader = _open(path, bombs) if bombs else file
+        yield from reader.iter_batches(batch_size=rows, row_groups=[group], use_threads=False)
     except files.TRANSIENT:
         raise
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, IndexError) as error:  # columns that are told and lack
         raise Unreadable(group, str(error)) from error
+
+
+def _bounded(path: str, file: pq.ParquetFile, group: int, rows: int) -> tuple[int, list[str]]:
+    """Return how many rows are read at once, and the columns that stay dictionaries meanwhile.
+
+    A large value of a dictionary may stand for a million rows in a few bytes. Headers of remote
+    pages are not read: each would be a request.
+    """
+    if files.is_remote(path):
+        return rows, []
+    bombs = []
+    with files.open_table(path) as raw:
+        for i in range(file.metadata.num_columns):
+            chunk, column = file.metadata.row_group(group).column(i), file.schema.column(i)
+            pages = column_of_group(raw, chunk)
+            if chunk.physical_type == "FIXED_LEN_BYTE_ARRAY":
+                rows = min(rows, _EXPANDED // max(1, column.length) + 1)
+            if chunk.physical_type != "BYTE_ARRAY":
+                continue
+            rows = min(rows, _EXPANDED // max(1, pages.prefixed) + 1)
+            values = pages.values if column.max_repetition_level else min(rows, pages.values)
+            # Few dictionaries are so large that it is worth a look at their longest value.
+            large = values * pages.dictionary > _EXPANDED
+            if large and values * _longest(path, group, chunk.path_in_schema) > _EXPANDED:
+                bombs.append(chunk.path_in_schema)
+    return rows, bombs
+
+
+def _longest(path: str, group: int, column: str) -> int:
+    """Return the bytes of the longest value of a column's dictionary."""
+    with _open(path, [column]) as file:
+        batches = file.iter_batches(1, row_groups=[group], columns=[column], use_threads=False)
+        values = next(batches).column(0)
+    while not pa.types.is_dictionary(values.type):
+        values = values.field(0) if pa.types.is_struct(values.type) else values.values
+    return pc.max(pc.binary_length(values.dictionary)).as_py() or 0

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pipelines.rows.hf_features import features_of, plain, plain_type, state_json, with_features
+from pipelines.rows.hf_features import features_of, state_json, with_features
+from pipelines.rows.plain import plain, plain_type
 
 TYPES = [
     *(pa.bool_(), pa.int8(), pa.int64(), pa.uint16(), pa.float16(), pa.float32(), pa.float64()),

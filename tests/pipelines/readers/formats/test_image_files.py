@@ -101,7 +101,7 @@ def test_images_fingerprint_follows_the_metadata(folder, name, pattern):
         ("metadata.csv", 'file_name,x\n5.gif,1\na,"b"c\n', "line 3 is broken: broken quoting"),
         ("metadata.csv", 'file_name,x\n5.gif,"1\na,b\n', "line 2 is broken: .* never closed"),
         ("metadata.csv", "file_name,x\n5.gif\n", "line 2 is broken: 1 fields, but the header has"),
-        ("metadata.jsonl", '{"file_name": \n', "line 1 is broken JSON"),
+        ("metadata.jsonl", '{"file_name": \n', "line 1 is broken: broken JSON"),
         ("metadata.jsonl", '{"file_name": "5.gif", "image": 1}', "has a column 'image'"),
         ("metadata.jsonl", '{"file_name": "5.gif", "_key": 1}', "has a column '_key', which"),
     ],
