@@ -9,8 +9,10 @@ from curate.run import lock
 
 @pytest.fixture(scope="module")
 def server():
+    import s3fs
     from s3_server import Server
 
+    s3fs.S3FileSystem.clear_instance_cache()  # which know the server of another module
     made = Server()
     serving, environment = made.start()
     with pytest.MonkeyPatch.context() as patch:
