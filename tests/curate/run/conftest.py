@@ -12,7 +12,7 @@ def server():
     import s3fs
     from s3_server import Server
 
-    s3fs.S3FileSystem.clear_instance_cache()  # they hold the address of an earlier server
+    s3fs.S3FileSystem.clear_instance_cache()  # which know the server of another module
     made = Server()
     serving, environment = made.start()
     with pytest.MonkeyPatch.context() as patch:
