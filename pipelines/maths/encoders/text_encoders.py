@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.maths.arrays import Vectors
+from pipelines.maths.elementary import log
 from pipelines.maths.encoders.inference import one_torch_thread, unit
 from pipelines.maths.text.tokens import Tokens
 
@@ -58,7 +59,7 @@ def _signed_counts(features: Tokens, dimensions: int) -> Vectors:
     slot = ((features.hashes >> np.uint64(20)) % np.uint64(dimensions)).astype(np.int64)
     size = len(counts) * dimensions
     summed = np.bincount(row * dimensions + slot, weights=sign, minlength=size)
-    damped = np.copysign(np.log1p(np.abs(summed)), summed)
+    damped = np.copysign(log(1.0 + np.abs(summed)), summed)
     return cast("Vectors", damped.reshape(len(counts), dimensions).astype(np.float32))
 
 

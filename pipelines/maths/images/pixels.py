@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.maths.arrays import Bytes, Floats, Int64, Mask, Picture, Vectors
+from pipelines.maths.elementary import turn
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -85,9 +86,9 @@ def decode_sized(data: bytes | None, side: int | None) -> tuple[Picture, tuple[i
     from PIL import Image
 
     image, (width, height) = _load(data, side)
-    if turn := _TURNS.get(_orientation(image)):
-        image = image.transpose(Image.Transpose[turn])
-        if turn not in ("FLIP_LEFT_RIGHT", "FLIP_TOP_BOTTOM", "ROTATE_180"):
+    if way := _TURNS.get(_orientation(image)):
+        image = image.transpose(Image.Transpose[way])
+        if way not in ("FLIP_LEFT_RIGHT", "FLIP_TOP_BOTTOM", "ROTATE_180"):
             width, height = height, width
     image = _on_white(image)
     if side is not None and max(image.size) > side:
@@ -203,10 +204,10 @@ def _directions(grid: Picture) -> Floats:
     across, down = np.zeros_like(luma), np.zeros_like(luma)
     across[:, :, 1:-1] = luma[:, :, 2:] - luma[:, :, :-2]
     down[:, 1:-1] = luma[:, 2:] - luma[:, :-2]
-    size = np.hypot(across, down)
-    turn = (np.arctan2(down, across) / (2 * np.pi) % 1.0) * DIRECTIONS
-    first = np.floor(turn)
-    second_share = np.rint(size * (turn - first))
+    size = np.sqrt(across * across + down * down)
+    toward = turn(down, across) * DIRECTIONS
+    first = np.floor(toward)
+    second_share = np.rint(size * (toward - first))
     first_share = np.rint(size) - second_share
     pool = np.maximum(0, 16 - np.abs(2 * np.arange(GRID) + 1 - 16 * np.arange(CELLS)[:, None] - 8))
     cells = np.empty((len(grid), DIRECTIONS, CELLS, CELLS))

@@ -1,21 +1,17 @@
 """Out-of-fold probabilities: each row judged by a linear model that never saw its fold."""
 
-import importlib
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pipelines.maths.arrays import Floats, Int64
+from pipelines.maths.labels.regression import Linear, fit, scores, snapped, softmax
 
 Features = npt.NDArray[np.floating]
 
 INVERSE_PENALTY = 10.0
 """scikit-learn's C. Unit vectors need less shrinking than its default of 1."""
-ITERATIONS = 1000
-BLOCK = 256
-"""Rows multiplied at a time. Always this many, padded with zeros: the shape of a product changes
-its last bits, and a probability may depend on its row alone."""
 
 
 class TooFewLabels(ValueError):
@@ -42,9 +38,9 @@ def fit_folds(
     n_folds: int,
     n_classes: int | None = None,
 ) -> FoldModels:
-    """Fit a logistic regression of scikit-learn to the rows outside each fold.
+    """Fit a logistic regression to the rows outside each fold.
 
-    Rows in the same order give the same models: one BLAS thread is used, on any machine.
+    Rows in the same order give the same models, to the last bit, on any machine.
 
     Args:
         vectors: shape (n, dimensions).
@@ -56,9 +52,6 @@ def fit_folds(
     Raises:
         TooFewLabels: no labelled row is left outside a fold.
     """
-    from sklearn.linear_model import LogisticRegression
-
-    threadpools = importlib.import_module("threadpoolctl")  # scikit-learn brings it
     if n_folds < 2:
         raise ValueError(f"folds is {n_folds}; out-of-fold probabilities need at least 2")
     classes = int(labels.max(initial=-1)) + 1 if n_classes is None else n_classes
@@ -70,13 +63,9 @@ def fit_folds(
         intercept[fold, seen] = 0.0
         if len(seen) == 1:
             continue
-        model = LogisticRegression(C=INVERSE_PENALTY, max_iter=ITERATIONS)
-        with threadpools.threadpool_limits(limits=1, user_api="blas"):
-            model.fit(vectors[row], labels[row])
-        if len(seen) == 2:  # one row of weights stands for the second class; the first has zeros
-            coef[fold, seen[1]], intercept[fold, seen[1]] = model.coef_[0], model.intercept_[0]
-        else:
-            coef[fold, seen], intercept[fold, seen] = model.coef_, model.intercept_
+        numbers = np.searchsorted(seen, labels[row])
+        linear = fit(vectors[row], numbers, len(seen), 1 / (INVERSE_PENALTY * len(row)))
+        coef[fold, seen], intercept[fold, seen] = linear.coef, linear.intercept
     return FoldModels(coef, intercept)
 
 
@@ -85,12 +74,8 @@ def predict(models: FoldModels, vectors: Features, folds: npt.NDArray[np.integer
     probabilities = np.zeros((len(vectors), models.coef.shape[1]))
     for fold in np.unique(folds).tolist():
         row = np.flatnonzero(folds == fold)
-        for start in range(0, len(row), BLOCK):
-            block = row[start : start + BLOCK]
-            padded = np.zeros((BLOCK, vectors.shape[1]))
-            padded[: len(block)] = vectors[block]
-            scores = (padded @ models.coef[fold].T)[: len(block)] + models.intercept[fold]
-            probabilities[block] = _softmax(scores)
+        linear = Linear(models.coef[fold], models.intercept[fold])
+        probabilities[row] = softmax(scores(snapped(vectors[row]), linear))
     return probabilities
 
 
@@ -102,10 +87,3 @@ def _training_rows(labels: Int64, folds: npt.NDArray[np.integer], fold: int) -> 
             f"no labelled row is left outside fold {fold}: use fewer folds or more labelled rows"
         )
     return row
-
-
-def _softmax(scores: Floats) -> Floats:
-    """Return exp(scores) scaled to sum 1 along the last axis, without overflow."""
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    scaled: Floats = raised / raised.sum(axis=1, keepdims=True)
-    return scaled

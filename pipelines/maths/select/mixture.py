@@ -3,6 +3,7 @@
 import numpy as np
 
 from pipelines.maths.arrays import Floats, Int64
+from pipelines.maths.elementary import power
 
 
 def tempered_shares(sizes: Int64, temperature: float) -> Floats:
@@ -13,7 +14,7 @@ def tempered_shares(sizes: Int64, temperature: float) -> Floats:
     """
     if not sizes.any():
         return np.zeros(len(sizes))
-    powers = (sizes / sizes.max()) ** (1 / temperature)
+    powers = power(np.maximum(sizes, 1) / sizes.max(), 1 / temperature)
     powers[sizes == 0] = 0
     return np.asarray(powers / powers.sum(), dtype=np.float64)
 

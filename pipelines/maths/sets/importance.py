@@ -6,11 +6,10 @@ buckets; a text is a bag of them. Weights are summed as integers, so that they d
 order of addition.
 """
 
-from typing import cast
-
 import numpy as np
 
 from pipelines.maths.arrays import ODD, Floats, Int64, Mask, UInt64, mix
+from pipelines.maths.elementary import log
 from pipelines.maths.text.tokens import Tokens
 
 SCALE = 2.0**32
@@ -47,7 +46,7 @@ def log_ratios(target: Int64, raw: Int64, smoothing: float = 0.0) -> Int64:
         smoothing: added to the counts of the target.
     """
     wanted, found = target + smoothing, raw / raw.sum()
-    ratios = np.log(wanted / wanted.sum() + _FLOOR) - np.log(found + _FLOOR)
+    ratios = log(wanted / wanted.sum() + _FLOOR) - log(found + _FLOOR)
     return np.asarray(np.rint(ratios * SCALE), dtype=np.int64)
 
 
@@ -67,4 +66,4 @@ def gumbel(hashes: UInt64) -> Floats:
     the weights (Gumbel top-k; Kool et al. 2019, arXiv:1903.06059).
     """
     uniform = ((hashes >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52  # never 0 or 1
-    return cast("Floats", -np.log(-np.log(uniform)))
+    return -log(-log(uniform))
