@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pipelines.maths.arrays import Floats, Int64, Vectors
 from pipelines.maths.elementary import exp
 
-BLOCK = 4096
+BLOCK = 1024
 """Rows multiplied at a time; with more, their residuals would need a coarser grid."""
 ENOUGH = 1e-6
 """The solver stops where no slope is steeper. With scikit-learn's 1e-4, probabilities are off by
