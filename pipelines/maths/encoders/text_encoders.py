@@ -2,7 +2,7 @@
 
 import functools
 import importlib
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -59,8 +59,10 @@ def _signed_counts(features: Tokens, dimensions: int) -> Vectors:
     slot = ((features.hashes >> np.uint64(20)) % np.uint64(dimensions)).astype(np.int64)
     size = len(counts) * dimensions
     summed = np.bincount(row * dimensions + slot, weights=sign, minlength=size)
-    damped = np.copysign(log(1.0 + np.abs(summed)), summed)
-    return cast("Vectors", damped.reshape(len(counts), dimensions).astype(np.float32))
+    some = np.flatnonzero(summed)
+    damped = np.zeros(size, np.float32)
+    damped[some] = np.copysign(log(1.0 + np.abs(summed[some])), summed[some])
+    return damped.reshape(len(counts), dimensions)
 
 
 @functools.cache

@@ -56,7 +56,7 @@ def test_fit_folds_equals_scikit_learn():
         vectors[folds != 1].astype(float), labels[folds != 1]
     )
     expected = model.predict_proba(vectors[folds == 1])
-    np.testing.assert_allclose(probabilities[folds == 1], expected, atol=2e-4)
+    np.testing.assert_allclose(probabilities[folds == 1], expected, atol=5e-3)
 
 
 def test_fit_folds_with_two_classes_equals_scikit_learn():
@@ -68,7 +68,7 @@ def test_fit_folds_with_two_classes_equals_scikit_learn():
         vectors[folds != 0].astype(float), labels[folds != 0]
     )
     expected = model.predict_proba(vectors[folds == 0])
-    np.testing.assert_allclose(probabilities[folds == 0], expected, atol=2e-4)
+    np.testing.assert_allclose(probabilities[folds == 0], expected, atol=5e-3)
 
 
 def test_fit_folds_gives_unseen_classes_no_probability():
