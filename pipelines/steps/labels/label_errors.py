@@ -44,8 +44,6 @@ class DropLabelErrors(VectorCorpus):
 
     op: Literal["drop_label_errors"] = "drop_label_errors"
     needs: ClassVar[tuple[str, ...]] = ("label",)
-    extra: ClassVar[str | None] = "labels"
-    imports: ClassVar[tuple[str, ...]] = ("sklearn",)
     folds: int = Field(default=5, ge=2, le=20)
     """Parts of the corpus; each part is judged by a model fitted to the others."""
     at_most: float = Field(default=1.0, gt=0, le=1)
