@@ -45,7 +45,7 @@ def log(values: npt.ArrayLike) -> Floats:
     fraction, exponent = np.frexp(np.asarray(values, np.float64))
     low = fraction < _ROOT_HALF
     fraction, exponent = np.where(low, 2 * fraction, fraction), exponent - low
-    slope = (fraction - 1) / (fraction + 1)
+    slope: Floats = (fraction - 1.0) / (fraction + 1.0)
     return np.asarray(
         exponent * _LN2_HIGH + (exponent * _LN2_LOW + slope * _polynomial(_LOG, slope * slope))
     )
@@ -80,5 +80,6 @@ def _polynomial(coefficients: list[float], x: Floats) -> Floats:
     return total
 
 
-_ROOTS = _polynomial(_EXP, np.arange(_STEPS) * ((_LN2_HIGH + _LN2_LOW) / (2 * _STEPS))) ** 2
+_HALVES = np.arange(_STEPS, dtype=np.float64) * ((_LN2_HIGH + _LN2_LOW) / (2 * _STEPS))
+_ROOTS = _polynomial(_EXP, _HALVES) ** 2
 """The powers of 2 from 0 to 31 / 32."""

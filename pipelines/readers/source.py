@@ -12,7 +12,7 @@ from pipelines import files
 from pipelines.errors import UserError
 from pipelines.options import Options, StorePath
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
-from pipelines.readers.strangers import lifted, within
+from pipelines.readers.strangers import lifted, nested_field
 from pipelines.rows import ID, KEY, PARENT, SPLIT, Columns
 from pipelines.rows.merging import is_image, is_text
 
@@ -162,7 +162,7 @@ def _no_column(role: str, name: str, have: Sequence[str], file: str) -> str:
             f"{file} has one column {have[0]!r}: its fields seem to be set apart by {apart!r}; "
             f"write `read: {{delimiter: {apart!r}}}`"
         )
-    if said := within(role, name, have):
+    if said := nested_field(role, name, have):
         return f"{file}: {said}"
     close = difflib.get_close_matches(name, have, n=1)
     meant = f"; did you mean {close[0]!r}?" if close else ""

@@ -42,7 +42,7 @@ def advice(data: bytes, form: str, error: str) -> str | None:
     return may_be_latin(data) if error.startswith("invalid UTF-8") else None
 
 
-def within(role: str, name: str, have: Sequence[str]) -> str | None:
+def nested_field(role: str, name: str, have: Sequence[str]) -> str | None:
     """Say that a name with points is no column but a field in one; None where it is none."""
     column, *fields = name.split(".")
     if not fields or column not in have:

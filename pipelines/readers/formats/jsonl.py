@@ -18,7 +18,7 @@ from pipelines.readers.line_blocks import Block, chunks_of, invalid_utf8
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import bad_records, place_ids, with_keys
 from pipelines.readers.source import Source, check_reserved, check_types
-from pipelines.readers.strangers import within
+from pipelines.readers.strangers import nested_field
 from pipelines.rows import keys
 from pipelines.rows.facts import MIXED, UNTYPED, Facts
 from pipelines.rows.schema import column_of
@@ -124,7 +124,7 @@ def _note_unusable(
 
 
 def _missing(role: str, name: str, have: list[str]) -> str:
-    if said := within(role, name, have):
+    if said := nested_field(role, name, have):
         return said
     close = difflib.get_close_matches(name, have, n=1)
     meant = f"; did you mean `read: {{{role}: {close[0]}}}`?" if close else ""
