@@ -147,11 +147,11 @@ def check_types(schema: pa.Schema, columns: Columns, required: Sequence[str], fi
         if role in required and name is not None and not fits(schema.field(name).type):
             kind = schema.field(name).type
             inner = kind.field(0).name if pa.types.is_struct(kind) and kind.num_fields else None
-            instead = f" Of its fields, {lifted(role, f'{name}.{inner}')}." if inner else ""
+            instead = f" Or for its field: {lifted(role, f'{name}.{inner}')}" if inner else ""
             raise UserError(
-                f"{file}: column {name!r} is {kind}, but {role} must be {wanted}.{instead} "
+                f"{file}: column {name!r} is {kind}, but {role} must be {wanted}. "
                 f"Name another column with `read: {{{role}: ...}}`; "
-                f"there are: {', '.join(schema.names)}"
+                f"there are: {', '.join(schema.names)}.{instead}"
             )
 
 

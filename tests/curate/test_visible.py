@@ -3,6 +3,10 @@ import subprocess
 import sys
 
 import pytest
+from made_run import make_manifest
+from rich.console import Console
+
+from curate.run.run_text import print_run
 
 ESCAPE = "\x1b]0;owned\x07\x1b[31m\r\u202e[x]"
 
@@ -46,3 +50,10 @@ def test_nothing_of_the_data_steers_the_terminal(place):
         for steers in ("\x1b", "\x07", "\r", "\u202e"):
             assert steers.encode() not in said, (command, said)
         assert b"Traceback" not in said, (command, said)
+
+
+def test_names_are_no_markup_of_the_terminal(capsys):
+    said = "30 of 30 rows of class '[/red]' are gone"
+    warning = {"op": "word_count", "note": said, "count_sum": 30, "warning": "class", "step": 1}
+    print_run(make_manifest(notes=[warning]), Console(width=200))
+    assert said in capsys.readouterr().out

@@ -28,7 +28,7 @@ def train_prototypes(sample: Vectors, clusters: int, seed: int) -> Vectors:
 
     For `semantic_dedup` any small cells will do, but clusters should be those that are really
     there: so the starting points are chosen with care, and there are more passes, and more rows per
-    centroid. About 4 seconds for 1,000 clusters of 65,536 vectors of 256 numbers. Where the sample
+    centroid. About 13 seconds for 300 clusters of 65,536 vectors of 256 numbers. Where the sample
     has no more than `clusters` vectors, all of them are returned.
     """
     start = None
