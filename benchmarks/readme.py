@@ -27,6 +27,13 @@ from shown import figure, table  # noqa: E402
 RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
 OPERATORS = ROOT / "docs" / "operators.md"
+OPERATORS_HEAD = """# Operators
+
+Generated from the operators themselves by `curate ops --markdown`. One that does not say what may
+differ on another processor gives the same bytes on all that were tried: see
+[the same on every machine](architecture.md#the-same-on-every-machine).
+
+"""
 FIGURE = ROOT / "docs" / "evidence.svg"
 
 
@@ -197,10 +204,7 @@ def filled() -> str:
 def operators() -> str:
     """Return the operator reference."""
     result = CliRunner().invoke(curate, ["ops", "--markdown"], catch_exceptions=False)
-    return (
-        "# Operators\n\nGenerated from the operators themselves by `curate ops --markdown`.\n\n"
-        + result.output
-    )
+    return OPERATORS_HEAD + result.output
 
 
 def main() -> None:

@@ -99,7 +99,7 @@ def run(
             say=say,
         )
     print_run(result.manifest, Console())
-    click.echo(f"output  {result.out}\nreport  {result.report}")
+    click.echo(printable(f"output  {result.out}\nreport  {result.report}"))
     if prove:
         from curate.prove.prove import prove_recipe
 
@@ -255,7 +255,7 @@ def clusters(out: str, step: int | None, to: str | None) -> None:
     print_clusters(summary(members), Console())
     if to is not None:
         write_clusters(members, to)
-        click.echo(f"{len(members):,} members  {to}")
+        click.echo(printable(f"{len(members):,} members  {to}"))
 
 
 main.add_command(prove_command)
@@ -288,7 +288,7 @@ def samples(folder: Path) -> None:
     from curate.samples.samples import write_samples
 
     for path in write_samples(folder) or (folder,):
-        click.echo(path)
+        click.echo(printable(str(path)))
 
 
 @contextmanager
@@ -304,15 +304,19 @@ def progress() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
         def log(said: str) -> None:
             nonlocal last
             if time.monotonic() - last >= QUIET_SECONDS:
-                click.echo(said, err=True)
+                click.echo(printable(said), err=True)
                 last = time.monotonic()
 
         yield log, lambda said: click.echo(printable(said), err=True)
         return
     from rich.console import Console
+    from rich.text import Text
 
     with Console(stderr=True).status("starting") as status:
-        yield status.update, lambda said: status.console.print(printable(said), markup=False)
+        yield (
+            lambda said: status.update(Text(printable(said))),
+            lambda said: status.console.print(Text(printable(said))),
+        )
 
 
 def _print_operator(told: Operator) -> None:

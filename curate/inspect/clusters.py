@@ -42,7 +42,7 @@ def _inert(table: pa.Table) -> pa.Table:
     """Put an apostrophe before texts that a spreadsheet would take for a formula."""
     for at, field in enumerate(table.schema):
         if pa.types.is_string(field.type):
-            active = pc.match_substring_regex(table[at], r"^[=+\-@\t\r]")
+            active = pc.match_substring_regex(table[at], r"^[=+\-@\t\r\n＝＋－＠]")
             marked = pc.binary_join_element_wise("'", table[at], "")
             table = table.set_column(at, field, pc.if_else(active, marked, table[at]))
     return table

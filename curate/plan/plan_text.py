@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from curate.plan.plan import Banding, CostPlan
+from curate.visible import printable
 
 BAR = 30
 """Characters of a bar of probability 1."""
@@ -14,18 +15,18 @@ BAR = 30
 def print_plan(plan: CostPlan, console: Console) -> None:
     """Print a plan; fits 80 columns."""
     for line in input_lines(plan):
-        console.print(line, highlight=False)
+        console.print(printable(line), highlight=False, markup=False)
     console.print()
     console.print(cost_table(plan))
     for line in total_lines(plan):
-        console.print(line, highlight=False)
+        console.print(printable(line), highlight=False, markup=False)
     for banding in plan.banding:
         console.print()
         for line in curve_lines(banding):
-            console.print(line, highlight=False)
+            console.print(printable(line), highlight=False, markup=False)
     console.print()
     for remark in plan.remarks:
-        console.print(f"note: {remark}", highlight=False)
+        console.print(printable(f"note: {remark}"), highlight=False, markup=False)
     console.print(f"cost model: {plan.model}", highlight=False, style="dim")
 
 

@@ -11,6 +11,7 @@ import click
 
 from curate.prove.prove_progress import Display, proof_display
 from curate.recipe.overrides import load, with_overrides
+from curate.visible import printable
 from pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def run_proof(make: Callable[[Display], Proof]) -> Proof:
     from curate.prove.prove_text import print_result
 
     print_result(proof.result, proof.place, Console())
-    click.echo(proof.verdict)
+    click.echo(printable(proof.verdict))
     return proof
 
 

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from curate.visible import printable
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -99,13 +101,14 @@ class Live:
     def tell(self, said: str) -> None:
         """Show a line with a spinner."""
         from rich.spinner import Spinner
+        from rich.text import Text
 
-        self.show(Spinner("dots", said))
+        self.show(Spinner("dots", Text(printable(said))))
 
     def note(self, *lines: str) -> None:
         """Print lines above the one that changes."""
         for line in lines:
-            self.console.print(line, highlight=False, markup=False)
+            self.console.print(printable(line), highlight=False, markup=False)
 
     def plan_in(self, folder: Path) -> None:
         """Learn where the plan of the proof will stand."""
@@ -127,7 +130,7 @@ class Live:
             f"{now.done:,}/{now.total:,} runs",
             remaining(now),
         )
-        self.show(Group(line, Text(first_look(now) or now.what)))
+        self.show(Group(line, Text(printable(first_look(now) or now.what))))
 
 
 @contextmanager
@@ -136,7 +139,7 @@ def proof_display() -> Iterator[Display]:
     if not sys.stderr.isatty():
         import click
 
-        yield Lines(lambda line: click.echo(line, err=True))
+        yield Lines(lambda line: click.echo(printable(line), err=True))
         return
     from rich.console import Console
     from rich.live import Live as LiveScreen

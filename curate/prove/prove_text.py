@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from curate.visible import printable
 from training import Result
 from training.design.arms import ATTRIBUTION
 from training.metrics import Metric, metric_named
@@ -27,10 +28,12 @@ def print_result(result: Result, place: Path, console: Console) -> None:
     metric = metric_named(result.metric)
     console.print(arm_table(result.arms, metric))
     for line in findings(result, metric):
-        console.print(Text(line), highlight=False, soft_wrap=True)
+        console.print(Text(printable(line)), highlight=False, soft_wrap=True)
     for word, name in FILES.items():
         if (place / name).is_file():
-            console.print(Text(f"{word:<8}{place / name}"), highlight=False, soft_wrap=True)
+            console.print(
+                Text(printable(f"{word:<8}{place / name}")), highlight=False, soft_wrap=True
+            )
 
 
 def arm_table(arms: list[ArmScores], metric: Metric) -> Table:
@@ -44,7 +47,7 @@ def arm_table(arms: list[ArmScores], metric: Metric) -> Table:
         rows = "–" if arm.n is None else f"{arm.n:,}"
         gap = arm.vs_raw
         against = "" if gap is None else f"{metric.bare(gap.gap)} ({metric.span(gap.ci95)})"
-        table.add_row(Text(arm.name), rows, metric.value(arm.mean), against)
+        table.add_row(Text(printable(arm.name)), rows, metric.value(arm.mean), against)
     return table
 
 

@@ -51,6 +51,7 @@ class Operator:
     needs: tuple[str, ...]
     reasons: tuple[str, ...]
     extra: str | None
+    varies: str | None
     options: tuple[Option, ...]
 
 
@@ -84,6 +85,7 @@ def operator(name: str, model: type[Step]) -> Operator:
         needs=tuple(_static(model, "needs") or ()),
         reasons=_reasons(model),
         extra=_static(model, "extra"),
+        varies=_static(model, "varies"),
         options=options(model, but=("op",)),
     )
 
@@ -142,6 +144,7 @@ def facts_of(told: Operator) -> list[tuple[str, tuple[str, ...]]]:
         ("Needs column", told.needs),
         ("Drops rows as", told.reasons),
         ("Install", install),
+        ("May differ on another processor", (told.varies,) if told.varies else ()),
     ]
     return [(word, names) for word, names in facts if names]
 

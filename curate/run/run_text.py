@@ -21,16 +21,19 @@ def print_run(manifest: Manifest, console: Console) -> None:
     console.print(step_table(manifest.steps))
     for step in manifest.steps:
         if step.said:
-            console.print(f"{step.op}: {step.said}", highlight=False)
+            console.print(printable(f"{step.op}: {step.said}"), highlight=False, markup=False)
     for note in manifest.notes:
         if note.op == "read":
-            console.print(printable(f"note: {note.note} ({note.count:,})"), highlight=False)
+            said = printable(f"note: {note.note} ({note.count:,})")
+            console.print(said, highlight=False, markup=False)
     console.print(equation(manifest.rows), highlight=False)
     for note in manifest.notes:
         if note.warning:
-            console.print(f"warning: {printable(str(note))}", style="yellow", highlight=False)
+            said = printable(f"warning: {note}")
+            console.print(said, style="yellow", highlight=False, markup=False)
     if lost := manifest.damaged_files:
-        console.print(f"warning: {printable(damage(lost))}", style="bold red", highlight=False)
+        said = printable(f"warning: {damage(lost)}")
+        console.print(said, style="bold red", highlight=False, markup=False)
 
 
 def step_table(steps: Sequence[StepCounts]) -> Table:

@@ -12,6 +12,7 @@ from pipelines import files
 from pipelines.errors import UserError
 from pipelines.options import Options, StorePath
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
+from pipelines.readers.strangers import lifted, nested_field
 from pipelines.rows import ID, KEY, PARENT, SPLIT, Columns
 from pipelines.rows.merging import is_image, is_text
 
@@ -144,10 +145,13 @@ def check_types(schema: pa.Schema, columns: Columns, required: Sequence[str], fi
     ):
         name = getattr(columns, role)
         if role in required and name is not None and not fits(schema.field(name).type):
+            kind = schema.field(name).type
+            inner = kind.field(0).name if pa.types.is_struct(kind) and kind.num_fields else None
+            instead = f" Or for its field: {lifted(role, f'{name}.{inner}')}" if inner else ""
             raise UserError(
-                f"{file}: column {name!r} is {schema.field(name).type}, but {role} must be "
-                f"{wanted}. Name another column with `read: {{{role}: ...}}`; "
-                f"there are: {', '.join(schema.names)}"
+                f"{file}: column {name!r} is {kind}, but {role} must be {wanted}. "
+                f"Name another column with `read: {{{role}: ...}}`; "
+                f"there are: {', '.join(schema.names)}.{instead}"
             )
 
 
@@ -158,6 +162,8 @@ def _no_column(role: str, name: str, have: Sequence[str], file: str) -> str:
             f"{file} has one column {have[0]!r}: its fields seem to be set apart by {apart!r}; "
             f"write `read: {{delimiter: {apart!r}}}`"
         )
+    if said := nested_field(role, name, have):
+        return f"{file}: {said}"
     close = difflib.get_close_matches(name, have, n=1)
     meant = f"; did you mean {close[0]!r}?" if close else ""
     return (

@@ -1,4 +1,6 @@
-"""Files that are not what their reader takes them for, told by how they begin."""
+"""Files that are not what their reader takes them for, and what to do about it."""
+
+from collections.abc import Sequence
 
 _BEGINNINGS = (
     (b"\x1f\x8b", "gzip: end its name with .gz"),
@@ -40,9 +42,28 @@ def advice(data: bytes, form: str, error: str) -> str | None:
     return may_be_latin(data) if error.startswith("invalid UTF-8") else None
 
 
+def nested_field(role: str, name: str, have: Sequence[str]) -> str | None:
+    """Say that a name with points is no column but a field in one; None where it is none."""
+    column, *fields = name.split(".")
+    if not fields or column not in have:
+        return None
+    return f"{name!r} would be a field within column {column!r}: {lifted(role, name)}"
+
+
+def lifted(role: str, name: str) -> str:
+    """Say how a field within a column becomes a column."""
+    flat = name.replace(".", "_")
+    return (
+        "only whole columns are read, so lift it out first "
+        f"(JSON lines: jq -c '.{flat} = .{name}') and write `read: {{{role}: {flat}}}`"
+    )
+
+
 def not_json_lines(line: bytes) -> str | None:
     """Say what a file of JSON is that has not one object a line, by its first line."""
     start = line.lstrip()[:1]
+    if start == b"{" and b"\r" in line.rstrip(b"\r"):
+        return "the file ends its lines with CR alone: write LF (tr '\\r' '\\n')"
     if start == b"[":
         return "the file looks like one JSON array: write one object a line (jq -c '.[]')"
     if start == b"{" and not line.rstrip().endswith(b"}"):

@@ -40,6 +40,8 @@ class Step(Options):
     """Name of the pip extra that brings what the step imports."""
     imports: ClassVar[tuple[str, ...]] = ()
     """Modules of that extra; looked for before anything runs."""
+    varies: ClassVar[str | None] = None
+    """What may differ on another processor, all else being equal; None if nothing may."""
     budgeted: ClassVar[bool] = False
     """Whether options say how many rows are kept, so that dropping most of them is no surprise."""
 

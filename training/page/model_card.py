@@ -17,7 +17,7 @@ from training.metrics import metric_named
 from training.page.groups import ATTRIBUTED, grouped
 from training.page.spent import spent_by_arm
 from training.page.svg import short
-from training.page.templates import environment
+from training.page.templates import environment, visible
 from training.result.result import ArmScores, LearningCurve, Result
 from training.verdict.verdict import sentence
 
@@ -68,7 +68,7 @@ def model_card(result: Result) -> str:
         costs=list(_costs(result)),
         reproduce=list(_reproduce(result)),
     )
-    return re.sub(r"\n{3,}", "\n\n", card)
+    return visible(re.sub(r"\n{3,}", "\n\n", card))
 
 
 def plain(said: str) -> str:

@@ -14,7 +14,7 @@ from training.page.plot import forest
 from training.page.smaller import smaller_models
 from training.page.spent import spent_by_arm
 from training.page.svg import short
-from training.page.templates import environment
+from training.page.templates import environment, visible
 from training.result.result import LearningCurve, Result
 from training.verdict.verdict import caveats, statement
 
@@ -49,7 +49,7 @@ def _render(template: str, result_json: str | os.PathLike[str]) -> str:
         "fixed": lambda value: "–" if value is None else f"{value:.3f}".replace("-", "−"),
         "times": written,
     }
-    return templates.get_template(template).render(_view(result))
+    return visible(templates.get_template(template).render(_view(result)))
 
 
 def _view(result: Result) -> dict[str, Any]:

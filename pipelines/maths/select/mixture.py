@@ -4,6 +4,9 @@ import numpy as np
 
 from pipelines.maths.arrays import Floats, Int64
 
+_DECIMALS = 12
+"""Of a power, in whose last digits processors differ."""
+
 
 def tempered_shares(sizes: Int64, temperature: float) -> Floats:
     """Return shares in proportion to sizes^(1 / temperature): 1 keeps proportions, many level them.
@@ -13,7 +16,7 @@ def tempered_shares(sizes: Int64, temperature: float) -> Floats:
     """
     if not sizes.any():
         return np.zeros(len(sizes))
-    powers = (sizes / sizes.max()) ** (1 / temperature)
+    powers = np.round((sizes / sizes.max()) ** (1 / temperature), _DECIMALS)
     powers[sizes == 0] = 0
     return np.asarray(powers / powers.sum(), dtype=np.float64)
 

@@ -13,8 +13,9 @@ import numpy as np
 from pipelines.maths.arrays import ODD, Floats, Int64, Mask, UInt64, mix
 from pipelines.maths.text.tokens import Tokens
 
-SCALE = 2.0**32
-"""Log ratios are rounded to multiples of 1 / SCALE."""
+SCALE = 2.0**22
+"""Log ratios are rounded to multiples of 1 / SCALE, far beyond where processors differ."""
+_DECIMALS = 9
 _FLOOR = 1e-8
 """Added to probabilities, as in the authors' code (p-lambda/dsir, hashed_ngram_dsir.py)."""
 
@@ -67,4 +68,4 @@ def gumbel(hashes: UInt64) -> Floats:
     the weights (Gumbel top-k; Kool et al. 2019, arXiv:1903.06059).
     """
     uniform = ((hashes >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52  # never 0 or 1
-    return cast("Floats", -np.log(-np.log(uniform)))
+    return cast("Floats", np.round(-np.log(-np.log(uniform)), _DECIMALS))

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.maths.arrays import Floats, Int64, Vectors
 from pipelines.maths.vectors.centers import nearest_centers
-from pipelines.maths.vectors.unit_vectors import train_centroids
+from pipelines.maths.vectors.unit_vectors import on_grid, train_centroids
 
 MOST_CLUSTERS = 16_384
 SAMPLE_PER_CLUSTER = 256
@@ -28,7 +28,7 @@ def train_prototypes(sample: Vectors, clusters: int, seed: int) -> Vectors:
 
     For `semantic_dedup` any small cells will do, but clusters should be those that are really
     there: so the starting points are chosen with care, and there are more passes, and more rows per
-    centroid. About 4 seconds for 1,000 clusters of 65,536 vectors of 256 numbers. Where the sample
+    centroid. About 13 seconds for 300 clusters of 65,536 vectors of 256 numbers. Where the sample
     has no more than `clusters` vectors, all of them are returned.
     """
     start = None
@@ -49,12 +49,13 @@ def seeding(vectors: Vectors, clusters: int, lot: np.random.Generator) -> Vector
     """
     draws = 2 + int(log(clusters))
     chosen = [int(lot.integers(len(vectors)))]
-    gap = _gaps(vectors, vectors[chosen])[:, 0]
+    points = on_grid(vectors)
+    gap = _gaps(points, chosen)[:, 0]
     while len(chosen) < clusters:
         heap = np.cumsum(gap)
         drawn = np.searchsorted(heap, lot.random(draws) * heap[-1], side="right")
         drawn = np.minimum(drawn, len(vectors) - 1)  # if all are equal, the last will do
-        gaps = np.minimum(_gaps(vectors, vectors[drawn]), gap[:, None])
+        gaps = np.minimum(_gaps(points, drawn), gap[:, None])
         best = int(gaps.sum(axis=0).argmin())
         gap = gaps[:, best]
         chosen.append(int(drawn[best]))
@@ -70,6 +71,6 @@ def nearest_prototype(vectors: Vectors, prototypes: Vectors) -> tuple[Int64, Flo
     return nearest, np.round(squared / 2.0, _PLACES)
 
 
-def _gaps(vectors: Vectors, others: Vectors) -> Floats:
-    """Return half of the squared distances of unit vectors, shape (vectors, others)."""
-    return np.maximum(1.0 - (vectors @ others.T).astype(np.float64), 0.0)
+def _gaps(points: Floats, drawn: Int64 | list[int]) -> Floats:
+    """Return half of the squared distances of unit vectors on the grid to some of them."""
+    return np.maximum(1.0 - points @ points[drawn].T, 0.0)

@@ -43,8 +43,10 @@ def train_centroids(
 ) -> Vectors:
     """Return the centroids of spherical k-means on a sample, shape (cells, dimensions).
 
-    By FAISS on one thread, so that the same sample gives the same centroids. Where the sample has
-    no more than `cells` vectors, all of them are returned.
+    FAISS finds the nearest centroids, exact arithmetic settles what is close, and sums on the grid
+    are exact: the same sample gives the same centroids on any machine, by any number of threads. A
+    centroid without vectors stays where it is. Where the sample has no more than `cells` vectors,
+    all of them are returned.
 
     Args:
         sample: unit vectors, shape (n, dimensions).
@@ -56,20 +58,24 @@ def train_centroids(
     """
     if len(sample) <= cells:
         return sample
-    import faiss
+    drawn = np.random.default_rng(seed).permutation(len(sample))[: cells * sample_per_cell]
+    vectors = sample[drawn]
+    centroids = vectors[:cells] if start is None else start
+    for _ in range(passes):
+        centroids = _means(vectors, assign_cells(vectors, centroids, 1)[:, 0], centroids)
+    return centroids
 
-    means = faiss.Kmeans(
-        sample.shape[1],
-        cells,
-        niter=passes,
-        seed=seed & 0x7FFFFFFF,
-        spherical=True,
-        min_points_per_centroid=1,
-        max_points_per_centroid=sample_per_cell,
-    )
-    with one_thread():
-        means.train(sample, init_centroids=start)
-    return np.asarray(means.centroids, dtype=np.float32)
+
+def _means(vectors: Vectors, cells: Int64, before: Vectors) -> Vectors:
+    """Return the mean direction of the vectors of each cell; the old one of an empty cell."""
+    order = np.argsort(cells, kind="stable")
+    taken, starts = np.unique(cells[order], return_index=True)
+    centroids = before.copy()
+    for cell, members in zip(taken, np.split(order, starts[1:]), strict=True):
+        total = on_grid(vectors[members]).sum(axis=0)
+        if length := np.sqrt((total * total).sum()):
+            centroids[cell] = total / length
+    return centroids
 
 
 def fit_centroids(sample: Vectors, cells: int, seed: int) -> Vectors:

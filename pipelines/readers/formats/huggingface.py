@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipelines import files
+from pipelines.errors import UserError
 from pipelines.readers.formats.arrow import ArrowFiles
 
 
@@ -33,7 +34,25 @@ class HuggingFace(ArrowFiles):
         """Fetch the dataset if need be and list the files of its split in the cache."""
         import datasets
 
-        dataset: Any = datasets.load_dataset(
-            self.path, self.config, split=self.split, revision=self.revision
-        )
+        try:
+            dataset: Any = datasets.load_dataset(
+                self.path, self.config, split=self.split, revision=self.revision
+            )
+        except (ConnectionError, FileNotFoundError, ValueError) as error:
+            raise UserError(self._not_fetched(error)) from error
         return files.look([entry["filename"] for entry in dataset.cache_files])
+
+    def _not_fetched(self, error: Exception) -> str:
+        """Say why there is no dataset, and what to do."""
+        import datasets
+
+        said = f"read: dataset {self.path!r}, split {self.split!r}: {' '.join(str(error).split())}"
+        if not isinstance(error, ConnectionError):
+            return f"{said}; look up `path`, `config`, `split` and `revision` on huggingface.co"
+        offline = "HF_HUB_OFFLINE is set: unset it, or " if datasets.config.HF_HUB_OFFLINE else ""
+        return (
+            f"{said}. It is not in the cache ({datasets.config.HF_DATASETS_CACHE}) and the hub "
+            f"cannot be reached from here. {offline}fetch it where there is a network (hf download "
+            f"--repo-type dataset {self.path} --local-dir data) and read the folder: "
+            "`read: {format: parquet, path: data}`"
+        )

@@ -18,6 +18,7 @@ from pipelines.readers.line_blocks import Block, chunks_of, invalid_utf8
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import bad_records, place_ids, with_keys
 from pipelines.readers.source import Source, check_reserved, check_types
+from pipelines.readers.strangers import nested_field
 from pipelines.rows import keys
 from pipelines.rows.facts import MIXED, UNTYPED, Facts
 from pipelines.rows.schema import column_of
@@ -123,6 +124,8 @@ def _note_unusable(
 
 
 def _missing(role: str, name: str, have: list[str]) -> str:
+    if said := nested_field(role, name, have):
+        return said
     close = difflib.get_close_matches(name, have, n=1)
     meant = f"; did you mean `read: {{{role}: {close[0]}}}`?" if close else ""
     return f"no {role} {name!r}; the record has: {', '.join(have[:12]) or 'nothing'}{meant}"

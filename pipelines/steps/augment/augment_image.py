@@ -39,6 +39,7 @@ class AugmentImage(Derive):
     3 ms.
     """
 
+    varies: ClassVar[str | None] = "pixels by a shade, as OpenCV computes them"
     op: Literal["augment_image"] = "augment_image"
     needs: ClassVar[tuple[str, ...]] = ("image",)
     extra: ClassVar[str | None] = "image"

@@ -73,6 +73,7 @@ class SemanticDedup(VectorSearch, VectorCorpus, Dedup):
     op: Literal["semantic_dedup"] = "semantic_dedup"
     extra: ClassVar[str | None] = "semantic"
     imports: ClassVar[tuple[str, ...]] = ("faiss",)
+    varies: ClassVar[str | None] = "which pairs a FAISS `index` proposes; without one, nothing"
     after_sign: ClassVar[tuple[str, ...]] = (
         *("similarity", "link", "prefer", "order", "keep", "against", "conflicts"),
         *("index", "probes", "neighbours", "search", "gpu"),

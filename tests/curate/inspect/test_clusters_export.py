@@ -74,11 +74,11 @@ def test_clusters_of_a_run_without_duplicates_are_none(tmp_path: Path) -> None:
 
 
 def test_csv_holds_no_formula(tmp_path: Path) -> None:
-    ids = ["=1+1", "+2", "-3", "@x", "\tx", "fine", "a=b"]
+    ids = ["=1+1", "+2", "-3", "@x", "\tx", "\r=1", "＝1+1", "fine", "a=b"]
     columns = {field.name: pa.nulls(len(ids), field.type) for field in SCHEMA}
     members = pa.table({**columns, "id": pa.array(ids)}, schema=SCHEMA)
     write_clusters(members, tmp_path / "c.csv")
     read = pyarrow.csv.read_csv(tmp_path / "c.csv")["id"].to_pylist()
-    assert read == ["'=1+1", "'+2", "'-3", "'@x", "'\tx", "fine", "a=b"]
+    assert read == ["'=1+1", "'+2", "'-3", "'@x", "'\tx", "'\r=1", "'＝1+1", "fine", "a=b"]
     write_clusters(members, tmp_path / "c.parquet")
     assert pq.read_table(tmp_path / "c.parquet")["id"].to_pylist() == ids

@@ -286,6 +286,7 @@ STRANGERS = {
     "latin-1": ('{"text": "caf\xe9"}\n'.encode("latin-1"), "it may be Latin-1 or Windows-1252"),
     "utf-16": ('{"text": "a"}\n'.encode("utf-16"), "looks like UTF-16: save it as UTF-8"),
     "array": (b'[{"text": "a"},\n{"text": "b"}]\n', "looks like one JSON array: write one object"),
+    "cr": (b'{"text": "a"}\r{"text": "b"}\r', "ends its lines with CR alone: write LF"),
     "indented": (b'{\n  "text": "a"\n}\n', "looks like JSON over several lines"),
     "gzip": (gzip.compress(b'{"text": "a"}\n'), "looks like gzip: end its name with .gz"),
     "parquet": (b"PAR1\n\n", "looks like Parquet: read it with `format: parquet`"),

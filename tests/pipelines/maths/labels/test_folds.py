@@ -52,7 +52,8 @@ def test_fit_folds_equals_scikit_learn():
 
     vectors, labels, folds = clusters()
     probabilities = predict(fit_folds(vectors, labels, folds, 4), vectors, folds)
-    model = LogisticRegression(C=10.0, max_iter=1000).fit(vectors[folds != 1], labels[folds != 1])
+    model = LogisticRegression(C=10.0, max_iter=1000, tol=1e-6)
+    model.fit(vectors[folds != 1].astype(float), labels[folds != 1])
     expected = model.predict_proba(vectors[folds == 1])
     np.testing.assert_allclose(probabilities[folds == 1], expected, atol=1e-4)
 
@@ -62,7 +63,8 @@ def test_fit_folds_with_two_classes_equals_scikit_learn():
 
     vectors, labels, folds = clusters(classes=2)
     probabilities = predict(fit_folds(vectors, labels, folds, 4), vectors, folds)
-    model = LogisticRegression(C=10.0, max_iter=1000).fit(vectors[folds != 0], labels[folds != 0])
+    model = LogisticRegression(C=10.0, max_iter=1000, tol=1e-6)
+    model.fit(vectors[folds != 0].astype(float), labels[folds != 0])
     expected = model.predict_proba(vectors[folds == 0])
     np.testing.assert_allclose(probabilities[folds == 0], expected, atol=1e-4)
 

@@ -147,6 +147,15 @@ def test_jsonl_missing_text_names_what_is_there(tmp_path, read_all):
     assert "the record has: texts, url; did you mean `read: {text: texts}`?" in bad[0].error
 
 
+def test_jsonl_field_within_a_column_says_how_to_lift_it_out(tmp_path, read_all):
+    (tmp_path / "a.jsonl").write_bytes(b'{"meta": {"text": "a"}}')
+    read = Jsonl(path=str(tmp_path / "a.jsonl"), text="meta.text")
+    _, bad = read_all(read, required=("text",))
+    assert "'meta.text' would be a field within column 'meta'" in bad[0].error
+    assert "jq -c '.meta_text = .meta.text'" in bad[0].error
+    assert "`read: {text: meta_text}`" in bad[0].error
+
+
 def test_jsonl_line_numbers_hold_in_later_pieces(tmp_path, read_all):
     content = [b'{"text": "a"}'] * 20 + [b"oops"] + [b'{"text": "b"}'] * 20
     read = write(tmp_path / "a.jsonl", content)

@@ -142,3 +142,11 @@ def test_parquet_files_of_different_schemas_fit_together(tmp_path, read_all):
     assert together["n"].to_pylist() == [1.0, 0.5]
     assert together["more"].to_pylist() == [None, "x"]
     assert apart.equals(together)
+
+
+@pytest.mark.parametrize("asked", ["data", "data.text"])
+def test_parquet_field_within_a_column_says_how_to_lift_it_out(tmp_path, read_all, asked):
+    pq.write_table(pa.table({"data": [{"text": "a"}]}), tmp_path / "a.parquet")
+    read = Parquet(path=str(tmp_path / "a.parquet"), text=asked)
+    with pytest.raises(ValueError, match=r"lift it out first .*`read: \{text: data_text\}`"):
+        read_all(read, required=("text",))
