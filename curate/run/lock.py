@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import files
-from pipelines.engine.pulse import born
+from pipelines.engine.orphans import born
 from pipelines.errors import UserError
 from pipelines.store_errors import STORE_ERRORS
 

@@ -18,13 +18,13 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines import files
-from pipelines.engine.pulse import Beat, Driver, Failure, beat, begin, fail, failure_of
+from pipelines.engine.pulse import Beat, Failure, beat, begin, fail, failure_of
 from pipelines.engine.remote import explained_by_runner, names_address
 from pipelines.engine.runners import NEAR, engine_of, quiet_logs, workers_log
 from pipelines.engine.segment_run import SegmentRun
 from pipelines.engine.segments import Segment, segments_of
 from pipelines.engine.spool import places_of, read_shard, shard_number, spool_round
-from pipelines.engine.watch import clear, driver, wait_for
+from pipelines.engine.watch import prepare, wait_for
 from pipelines.errors import UserError
 from pipelines.exchange.earlier import earlier_home
 from pipelines.exchange.mail import (
@@ -81,8 +81,8 @@ class Job:
     """Name of the format of the files of rows."""
     storage: Storage = field(default_factory=dict)
     """Options by which object stores are reached."""
-    driver: Driver | None = None
-    """The process that watches the workers, where they are on its machine."""
+    watched: bool = False
+    """Whether the workers are on the machine of their driver, which watches them."""
     cache: str = ""
     """Folder of the plan and the shards where other runs may use them; empty: they are in `work`.
     Then signatures are kept too."""
@@ -215,7 +215,7 @@ def build(pipeline: Any, job: Job) -> Any:
     mail = start | "post tasks" >> post.with_output_types(element)
     for name, part, step in rounds_of(job):
         grouped = mail | f"{name}: meet" >> beam.GroupByKey()
-        watched = Watched(part, job.work, step, name, job.storage, job.driver)
+        watched = Watched(part, job.work, step, name, job.storage, job.watched)
         solve = beam.FlatMapTuple(watched).with_output_types(element)
         mail = grouped | f"{name}: solve" >> solve
     return mail
@@ -259,8 +259,8 @@ def run(
     apart = workers > 1 or stalled_after is not None
     chatty = runner == "dask" or (runner == "local" and apart)
     if near:
-        clear(job.work)
-        job = replace(job, driver=driver())
+        prepare(job.work)
+        job = replace(job, watched=True)
     with (
         workers_log(f"{job.work}/workers.log") if chatty else contextlib.nullcontext(),
         quiet_logs(),
@@ -319,13 +319,13 @@ class Watched:
     name: str = ""
     """Of the round."""
     storage: Storage = field(default_factory=dict)
-    driver: Driver | None = None
+    watched: bool = False
 
     def __call__(self, address: str, payloads: Iterable[bytes]) -> Iterator[Message]:
         """Solve; runners wrap exceptions, so a UserError is noted where `run` finds it."""
         start = perf_counter()
         use_storage(self.storage)
-        begin(self.work, self.driver)
+        begin(self.work, watched=self.watched)
         try:
             beat(self.step, self.name)
             messages = list(self.part(address, payloads))
@@ -336,7 +336,7 @@ class Watched:
             fail(str(said or error), user=user, known=known)
             if said is None:
                 raise
-            if self.driver is None:
+            if not self.watched:
                 _note(self.work, Failure(str(said), user, known))
             raise said from error
         seconds = perf_counter() - start

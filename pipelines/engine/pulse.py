@@ -2,7 +2,7 @@
 
 Each process that works for a driver on this machine keeps `pulse/<process>.json` in the work
 folder: it is written anew whenever the process goes on to another batch, step or round, a few
-microseconds each. A worker whose driver is gone ends, too.
+microseconds each.
 """
 
 import json
@@ -13,22 +13,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pipelines.engine.orphans import born
+
 FOLDER = "pulse"
 _ROOM = 4096
 """Bytes of a file, taken when it is made: it can be written although the disk is full."""
 _LONGEST = 2000
 """Characters of what a worker says of its failure."""
-_LOOK_EVERY = 0.5
-"""Seconds between two looks for the driver."""
-
-
-@dataclass(frozen=True)
-class Driver:
-    """The process that waits for the workers of a run."""
-
-    process: int
-    born: str
-    """When the process started, as the system counts; tells it from a later one of its number."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +65,12 @@ class Halted(RuntimeError):
 class _Pulse:
     """The file of this process."""
 
-    def __init__(self, work: str, driver: Driver) -> None:
+    def __init__(self, work: str) -> None:
         folder = Path(work) / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         self.work, self.born = work, born(os.getpid())
         self.last = Beat(os.getpid(), self.born, time.time())
         self._file = os.open(folder / f"{os.getpid()}.json", os.O_RDWR | os.O_CREAT, 0o644)
-        if driver.process != os.getpid():
-            threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
 
     def write(self, beat: Beat) -> None:
         self.last = beat
@@ -94,13 +83,13 @@ _here: _Pulse | None = None
 _halted = threading.Event()
 
 
-def begin(work: str, driver: Driver | None) -> None:
+def begin(work: str, *, watched: bool) -> None:
     """Start to keep the file of this process, unless the driver of the run watches none."""
     global _here
-    if driver is None:
+    if not watched:
         _here = None
     elif _here is None or _here.work != work:
-        _here = _Pulse(work, driver)
+        _here = _Pulse(work)
 
 
 def beat(
@@ -160,18 +149,3 @@ def failure_of(work: str) -> Failure | None:
     failed = [one for one in beats(work) if one.failed is not None]
     first = min(failed, key=lambda one: one.at, default=None)
     return None if first is None else Failure(**json.loads(str(first.failed)))
-
-
-def born(process: int) -> str:
-    """Return when a process started; empty where it is gone, or where the system does not tell."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _end_with(driver: Driver) -> None:
-    """End this process when the driver is gone."""
-    while driver.born == "" or born(driver.process) == driver.born:
-        time.sleep(_LOOK_EVERY)
-    os._exit(1)

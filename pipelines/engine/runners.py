@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import files
+from pipelines.engine import orphans
 from pipelines.engine.remote import check_reachable, check_workers
 from pipelines.errors import UserError, did_you_mean
 from pipelines.store_errors import STORE_ERRORS, scrubbed
@@ -89,6 +90,7 @@ def engine_of(
             f"--direct_num_workers={workers}",
             "--direct_running_mode=multi_processing",
             "--default_sdk_harness_log_level=CRITICAL",
+            f"--beam_plugin={orphans.__name__}",
         ]
         yield FnApiRunner(), PipelineOptions([*(own if apart or workers > 1 else []), *options])
     elif runner == "dask":

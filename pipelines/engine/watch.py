@@ -5,6 +5,7 @@ thread of their own; the main thread looks at what workers noted, whether they l
 anything moves, and stays free for Ctrl-C.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -16,17 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pipelines.engine.pulse import (
-    FOLDER,
-    Beat,
-    Driver,
-    beats,
-    born,
-    failure_of,
-    halt,
-    is_halted,
-    resume,
-)
+from pipelines.engine.orphans import VARIABLE, Driver, born
+from pipelines.engine.pulse import FOLDER, Beat, beats, failure_of, halt, is_halted, resume
 
 LOOK_EVERY = 0.2
 GRACE = 5.0
@@ -48,13 +40,9 @@ class WorkerLost(RuntimeError):
     """A worker process died, or nothing moved for too long; the message says which and where."""
 
 
-def driver() -> Driver:
-    """Return this process, as the one that waits."""
-    return Driver(os.getpid(), born(os.getpid()))
-
-
-def clear(work: str) -> None:
-    """Forget what an earlier run in this work folder left of its workers."""
+def prepare(work: str) -> None:
+    """Be the driver of a run, and forget what an earlier one left in its work folder."""
+    os.environ[VARIABLE] = str(Driver(os.getpid(), born(os.getpid())))
     resume()
     for path in Path(work, FOLDER).glob("*.json"):
         path.unlink(missing_ok=True)
@@ -103,6 +91,7 @@ def wait_for(
             _give_up(work)
             thread.join(LEAVE_WITHIN)
             left_running.extend(set(threading.enumerate()) - before)
+            logging.raiseExceptions = False  # they may log yet, to streams that are closed
             raise
     if raised:
         raise raised[0]

@@ -234,7 +234,7 @@ def test_files_folder_without_entries_says_so(tmp_path):
         ("o\0x", "a path cannot hold a zero byte"),
         ("~nobody-of-that-name/x", "Could not determine home directory"),
         ("d\udcff/x", r"the name of a folder or file is not UTF-8: .*/d\\xff/x; rename it"),
-        ("nonesuch://a/b", "nonesuch://a/b cannot be opened: Protocol not known"),
+        ("nonesuch://a/b", "no store is known by nonesuch://"),
     ],
 )
 def test_files_path_that_cannot_be_is_a_sentence(path, said):
