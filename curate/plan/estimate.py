@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from curate.plan.costs import Size
 from curate.recipe.recipe import Recipe
 from curate.run.run import cut_of, plan_reading, required_roles
-from pipelines import files
+from pipelines import files, listings
 from pipelines.errors import UserError
 from pipelines.maths.encoders.text_encoders import MINILM_DIMENSIONS
 from pipelines.readers.read_plan import ReadPlan, read_task
@@ -85,7 +85,7 @@ def plan_input(
     remarks: tuple[str, ...] = ()
     try:
         plan, chosen = plan_reading(recipe, recipe.run.runner, workers, limit)
-    except files.NoInput as error:
+    except listings.NoInput as error:
         if row_bytes is None or (rows is None and total_bytes is None):
             raise
         remarks = (f"there is no input yet ({error}): rows are taken as described",)

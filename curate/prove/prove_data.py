@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from curate.manifest import read_manifest
 from curate.recipe.recipe import Recipe, Write
 from curate.run.run import run_recipe
-from pipelines import files
+from pipelines import files, listings
 from pipelines.errors import UserError
 from pipelines.readers import READERS, Read, guess_format
 from pipelines.readers.places import SPLITS
@@ -90,9 +90,9 @@ def given(role: str, path: str | Path) -> Given:
         return Given(role, path, None, dict.fromkeys(there or ["train"], (path,)))
     try:
         kind = guess_format(path)
-    except files.NoInput as error:
+    except listings.NoInput as error:
         raise UserError(f"{role}: {error}") from None
-    listed = files.list_files(path, READERS[kind].suffixes)
+    listed = listings.list_files(path, READERS[kind].suffixes)
     return Given(role, path, kind, split_paths(path, kind, [file.name for file in listed]))
 
 

@@ -34,7 +34,7 @@ from curate.run.output import (
     write_text,
 )
 from curate.run.run_warnings import shown_keys
-from pipelines import files
+from pipelines import files, listings
 from pipelines.engine import graph as engine
 from pipelines.engine.spool import PLAN_FILE, SPOOL_BYTES, task_of
 from pipelines.errors import UserError, counted
@@ -252,7 +252,7 @@ def _input(recipe: Recipe, plan: ReadPlan, earlier: Earlier) -> dict[str, Any]:
             (file.name, file.size, file.stamp)
             for step in recipe.steps
             for path in step.reads()
-            for file in files.list_files(path)
+            for file in listings.list_files(path)
         ],
         "earlier": [sha for keys in earlier.values() for _, sha in keys],
         "recipe": recipe.model_dump(mode="json", include={"seed", "read"}),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field
 
-from pipelines import files
+from pipelines import listings
 from pipelines.errors import UserError
 from pipelines.options import registered
 from pipelines.readers.formats.arrow import Arrow
@@ -37,7 +37,7 @@ def guess_format(path: str) -> str:
     Raises:
         UserError: no such file, or no file name tells.
     """
-    for file in files.list_files(path):
+    for file in listings.list_files(path):
         for name, kind in READERS.items():
             if kind.suffixes and file.path.lower().endswith(kind.suffixes):
                 return name

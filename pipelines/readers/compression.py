@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import zstandard
 
-from pipelines.files import File
+from pipelines.listings import File
 
 _XZ_MEMORY = 1 << 28
 """Bytes that a .xz stream may want to be unpacked; `xz -9` wants a quarter. A .zst stream may want

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from pipelines import files
+from pipelines import files, listings
 from pipelines.errors import UserError
 from pipelines.readers.gather import first, gather
 from pipelines.readers.places import placed, split_folders, without_placed_roles
@@ -60,7 +60,7 @@ class ReadPlan:
     """
 
     tasks: tuple[Task, ...]
-    looked: files.Listing = field(repr=False)
+    looked: listings.Listing = field(repr=False)
     """The listing."""
     limit: int | None = None
     """Records read at most, of all tasks together; there is one task then."""
@@ -71,7 +71,7 @@ class ReadPlan:
     """
 
     @property
-    def files(self) -> tuple[files.File, ...]:
+    def files(self) -> tuple[listings.File, ...]:
         """The files of the listing."""
         return self.looked.files
 
@@ -114,7 +114,7 @@ def make_plan(
     *,
     target_bytes: int = TASK_BYTES,
     limit: int | None = None,
-    looked: files.Listing | None = None,
+    looked: listings.Listing | None = None,
 ) -> ReadPlan:
     """List the input once and cut it into tasks of about `target_bytes`.
 
@@ -145,7 +145,7 @@ def changed_files(read: Source, plan: ReadPlan) -> list[str]:
     """Say of each file of a plan that is no longer as it was listed how it changed."""
     try:
         now = {file.path: file for file in read.list_files()}
-    except files.NoInput:
+    except listings.NoInput:
         now = {}
     found = []
     for file in plan.files:
@@ -160,7 +160,7 @@ def changed_files(read: Source, plan: ReadPlan) -> list[str]:
 
 
 def _tasks(
-    read: Source, listed: Sequence[files.File], wholes: Sequence[Piece], target: int
+    read: Source, listed: Sequence[listings.File], wholes: Sequence[Piece], target: int
 ) -> Iterator[Task]:
     pieces: list[Piece] = []
     held = 0
@@ -181,7 +181,7 @@ def _tasks(
         yield Task(tuple(pieces))
 
 
-def _wholes(read: Source, listed: Sequence[files.File]) -> list[Piece]:
+def _wholes(read: Source, listed: Sequence[listings.File]) -> list[Piece]:
     """Return for each file the piece that is all of it, a row of the listing where that is one."""
     splits = split_folders(file.name for file in listed) if read.splits == "auto" else {}
     found = []
@@ -200,7 +200,7 @@ def _split(whole: Piece, target: int) -> Iterator[Piece]:
         yield replace(whole, start=start, stop=stop)
 
 
-def _fingerprint(listed: Iterable[files.File], limit: int | None) -> str:
+def _fingerprint(listed: Iterable[listings.File], limit: int | None) -> str:
     hashed = xxhash.xxh3_128(f"limit {limit}\n".encode())
     for file in listed:
         hashed.update(f"{file.name}\0{file.size}\0{file.stamp}\n".encode())

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from pipelines import files
+from pipelines import listings
 from pipelines.errors import UserError
 from pipelines.options import Options, StorePath
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
@@ -56,23 +56,23 @@ class Source(Options):
         """Return the pip extra and the modules that reading needs."""
         return None, ()
 
-    def look(self) -> files.Listing:
+    def look(self) -> listings.Listing:
         """List the input files, sorted by name, and what was passed over."""
-        return files.look(self.path, self.suffixes, outside=self.links == "follow")
+        return listings.look(self.path, self.suffixes, outside=self.links == "follow")
 
-    def list_files(self) -> list[files.File]:
+    def list_files(self) -> list[listings.File]:
         """Return the input files, sorted by name."""
         return list(self.look().files)
 
-    def also_read(self, listed: Sequence[files.File]) -> list[files.File]:
+    def also_read(self, listed: Sequence[listings.File]) -> list[listings.File]:
         """Return the files that rows of the files listed also come from."""
         return []
 
-    def splittable(self, file: files.File) -> bool:
+    def splittable(self, file: listings.File) -> bool:
         """Tell whether byte ranges of the file can be read on their own."""
         return False
 
-    def expanded(self, file: files.File) -> int:
+    def expanded(self, file: listings.File) -> int:
         """Return about how many bytes the file holds once read."""
         return file.size
 

@@ -6,7 +6,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from pipelines import files
+from pipelines import files, listings
 from pipelines.errors import UserError
 
 
@@ -36,7 +36,7 @@ def test_files_bytes_round_trip(root):
         assert file.read(3) == b"012"
     files.write_bytes_atomically(path, b"new")
     assert files.read_bytes(path) == b"new"
-    assert names(files.list_files(root)) == ["sub/a.bin"]
+    assert names(listings.list_files(root)) == ["sub/a.bin"]
 
 
 def test_files_open_for_arrow(root):
@@ -48,11 +48,11 @@ def test_files_open_for_arrow(root):
 def test_files_rename_and_remove(root):
     fill(root, "d/a", "d/b")
     files.rename(files.join(root, "d"), files.join(root, "e"))
-    assert names(files.list_files(files.join(root, "e"))) == ["a", "b"]
+    assert names(listings.list_files(files.join(root, "e"))) == ["a", "b"]
     assert not files.exists(files.join(root, "d", "a"))
     files.remove_file(files.join(root, "e", "a"))
     files.remove_file(files.join(root, "e", "a"))
-    assert names(files.list_files(files.join(root, "e"))) == ["b"]
+    assert names(listings.list_files(files.join(root, "e"))) == ["b"]
     files.remove_tree(files.join(root, "e"))
     files.remove_tree(files.join(root, "e"))
     assert not files.exists(files.join(root, "e"))
@@ -139,38 +139,38 @@ def test_files_of_no_object_store_are_renamed_into_place(other, monkeypatch):
 
 def test_files_folder_is_listed_by_name_without_hidden_entries(root):
     fill(root, "b.txt", "a/c.txt", "a/.hidden", "_curate/x.txt", "a/_tmp/y.txt", ".z.txt", "d.csv")
-    assert names(files.list_files(root)) == ["a/c.txt", "b.txt", "d.csv"]
-    assert names(files.list_files(root, (".txt",))) == ["a/c.txt", "b.txt"]
-    assert [file.size for file in files.list_files(root)] == [7, 5, 5]
+    assert names(listings.list_files(root)) == ["a/c.txt", "b.txt", "d.csv"]
+    assert names(listings.list_files(root, (".txt",))) == ["a/c.txt", "b.txt"]
+    assert [file.size for file in listings.list_files(root)] == [7, 5, 5]
 
 
 def test_files_glob_names_are_relative_to_its_fixed_part(root):
     fill(root, "x/a/1.txt", "x/b/2.txt", "x/b/_3.txt", "x/b/4.csv")
-    found = names(files.list_files(files.join(root, "x/*/*.txt")))
+    found = names(listings.list_files(files.join(root, "x/*/*.txt")))
     assert found == ["a/1.txt", "b/2.txt", "b/_3.txt"]
-    assert names(files.list_files(files.join(root, "x/b/*"))) == [
+    assert names(listings.list_files(files.join(root, "x/b/*"))) == [
         "2.txt",
         "4.csv",
         "_3.txt",
     ]
-    assert names(files.list_files(files.join(root, "**/*.txt"))) == [
+    assert names(listings.list_files(files.join(root, "**/*.txt"))) == [
         "x/a/1.txt",
         "x/b/2.txt",
         "x/b/_3.txt",
     ]
-    assert names(files.list_files(files.join(root, "x/b/_*.txt"))) == ["_3.txt"]
+    assert names(listings.list_files(files.join(root, "x/b/_*.txt"))) == ["_3.txt"]
 
 
 def test_files_list_of_paths_is_named_from_the_folder_above_all(root):
     fill(root, "x/a/1.txt", "x/b/2.txt", "x/b/3.txt")
     paths = [files.join(root, "x/b"), files.join(root, "x/a/1.txt"), files.join(root, "x/b/2.txt")]
-    assert names(files.list_files(paths)) == ["a/1.txt", "b/2.txt", "b/3.txt"]
-    assert names(files.list_files(files.join(root, "x/a/1.txt"))) == ["1.txt"]
+    assert names(listings.list_files(paths)) == ["a/1.txt", "b/2.txt", "b/3.txt"]
+    assert names(listings.list_files(files.join(root, "x/a/1.txt"))) == ["1.txt"]
 
 
 def test_files_path_with_wildcard_signs_may_be_a_name(tmp_path):
     (tmp_path / "a[1].txt").write_text("x")
-    assert names(files.list_files(str(tmp_path / "a[1].txt"))) == ["a[1].txt"]
+    assert names(listings.list_files(str(tmp_path / "a[1].txt"))) == ["a[1].txt"]
 
 
 def test_files_links_that_lead_in_circles_or_nowhere_harm_no_listing(tmp_path):
@@ -181,24 +181,24 @@ def test_files_links_that_lead_in_circles_or_nowhere_harm_no_listing(tmp_path):
     (tmp_path / "in/again").symlink_to(tmp_path / "in/deep")
     (tmp_path / "in/nowhere.txt").symlink_to(tmp_path / "gone")
     os.mkfifo(tmp_path / "in/pipe.txt")
-    names = [file.name for file in files.list_files(str(tmp_path / "in"))]
+    names = [file.name for file in listings.list_files(str(tmp_path / "in"))]
     assert names == ["a.txt", "deep/b.txt"]
-    assert [file.name for file in files.list_files(str(tmp_path / "in/*"))] == ["a.txt"]
+    assert [file.name for file in listings.list_files(str(tmp_path / "in/*"))] == ["a.txt"]
 
 
 def test_files_folder_with_wildcard_signs_is_meant_where_it_exists(tmp_path):
     for folder in ("da[t]a", "data"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{folder}.txt").write_text("x")
-    assert [f.name for f in files.list_files(f"{tmp_path}/da[t]a/*.txt")] == ["da[t]a.txt"]
-    assert [f.name for f in files.list_files(f"{tmp_path}/dat[a]/*.txt")] == ["data/data.txt"]
+    assert [f.name for f in listings.list_files(f"{tmp_path}/da[t]a/*.txt")] == ["da[t]a.txt"]
+    assert [f.name for f in listings.list_files(f"{tmp_path}/dat[a]/*.txt")] == ["data/data.txt"]
 
 
 def test_files_relative_and_file_urls_are_local(tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text("x")
     monkeypatch.chdir(tmp_path)
-    (relative,) = files.list_files("./a.txt")
-    (url,) = files.list_files(f"file://{tmp_path}/a.txt")
+    (relative,) = listings.list_files("./a.txt")
+    (url,) = listings.list_files(f"file://{tmp_path}/a.txt")
     assert relative.path == url.path == str(tmp_path / "a.txt")
     files.write_bytes_atomically("b.txt", b"y")
     assert files.read_bytes("b.txt") == b"y"
@@ -207,25 +207,25 @@ def test_files_relative_and_file_urls_are_local(tmp_path, monkeypatch):
 def test_files_nothing_found_says_what_is_there(root):
     fill(root, "data/a.csv", "data/b.csv")
     for missing in ("data/*.jsonl", "data/deep/er/*.jsonl", "data/c.jsonl"):
-        with pytest.raises(files.NoInput) as caught:
-            files.list_files(files.join(root, missing))
+        with pytest.raises(listings.NoInput) as caught:
+            listings.list_files(files.join(root, missing))
         said = str(caught.value)
         assert said.startswith("no file ")
         assert missing in said
         assert "it has a.csv, b.csv" in said
     with pytest.raises(ValueError, match=r"no .jsonl files in .*it has a.csv, b.csv"):
-        files.list_files(files.join(root, "data"), (".jsonl",))
+        listings.list_files(files.join(root, "data"), (".jsonl",))
 
 
 def test_files_one_empty_path_of_several_is_an_error(root):
     fill(root, "a.csv")
-    with pytest.raises(files.NoInput, match=r"b\.csv"):
-        files.list_files([files.join(root, "a.csv"), files.join(root, "b.csv")])
+    with pytest.raises(listings.NoInput, match=r"b\.csv"):
+        listings.list_files([files.join(root, "a.csv"), files.join(root, "b.csv")])
 
 
 def test_files_folder_without_entries_says_so(tmp_path):
-    with pytest.raises(files.NoInput, match="it has nothing"):
-        files.list_files(str(tmp_path))
+    with pytest.raises(listings.NoInput, match="it has nothing"):
+        listings.list_files(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -238,6 +238,6 @@ def test_files_folder_without_entries_says_so(tmp_path):
     ],
 )
 def test_files_path_that_cannot_be_is_a_sentence(path, said):
-    for use in (files.look, files.exists, files.read_bytes, files.open_output, files.make_dirs):
+    for use in (listings.look, files.exists, files.read_bytes, files.open_output, files.make_dirs):
         with pytest.raises(UserError, match=said):
             use(path)

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from pipelines import files
+from pipelines import listings
 from pipelines.errors import UserError
 from pipelines.walks import HIDDEN, LEFT_OVER, NO_FILE, NOWHERE, OTHER_KIND, OUTSIDE, TWICE, fits
 
@@ -16,7 +16,7 @@ def folder(tmp_path):
 
 
 def found(folder, pattern="", **more):
-    looked = files.look(f"{folder}/in{pattern}", (".txt",), **more)
+    looked = listings.look(f"{folder}/in{pattern}", (".txt",), **more)
     return [file.name for file in looked.files], dict(looked.passed)
 
 
@@ -63,8 +63,8 @@ def test_nothing_found_says_what_was_passed_over(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "x.txt").write_text("x")
     (tmp_path / "in/far.txt").symlink_to(tmp_path / "x.txt")
-    with pytest.raises(files.NoInput, match=r"links out of the input .*follow.*: far\.txt"):
-        files.look(str(tmp_path / "in"), (".txt",))
+    with pytest.raises(listings.NoInput, match=r"links out of the input .*follow.*: far\.txt"):
+        listings.look(str(tmp_path / "in"), (".txt",))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_globs_fit(path, pattern, whole, begins):
 def test_name_that_is_no_text_is_a_sentence(tmp_path):
     (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("x")
     with pytest.raises(UserError, match=r"not UTF-8: .*caf\\xe9\.txt; rename it"):
-        files.look(str(tmp_path), (".txt",))
+        listings.look(str(tmp_path), (".txt",))
 
 
 def test_name_that_is_not_utf8_is_told_by_its_bytes(folder):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import orjson
 import pyarrow as pa
 
-from pipelines import files
+from pipelines import files, listings
 from pipelines.errors import UserError
 from pipelines.readers.formats.messages import (
     BATCH,
@@ -37,7 +37,7 @@ class ArrowFiles(Source):
 
     suffixes: ClassVar[tuple[str, ...]] = (".arrow", ".feather", ".ipc")
 
-    def splittable(self, file: files.File) -> bool:
+    def splittable(self, file: listings.File) -> bool:
         """Tell whether the file is local: a remote one would be read up to each piece."""
         return not files.is_remote(file.path)
 
@@ -78,11 +78,11 @@ class Arrow(ArrowFiles):
     split: str | None = None
     """Split to read, where the folder holds a DatasetDict."""
 
-    def look(self) -> files.Listing:
+    def look(self) -> listings.Listing:
         """List the Arrow files; of a dataset's folder, those that belong to the dataset."""
         if isinstance(self.path, str) and files.is_folder(self.path):
             found = _dataset_files(self.path, self.split)
-            return files.look(found, self.suffixes, outside=self.links == "follow")
+            return listings.look(found, self.suffixes, outside=self.links == "follow")
         if self.split is not None:
             raise UserError(
                 f"read.split is {self.split!r}, but {self.path} is no folder with a "

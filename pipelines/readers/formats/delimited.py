@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from pipelines.files import File
+from pipelines.listings import File
 from pipelines.readers import compression
 from pipelines.readers.formats.csv_lines import Dialect, HeldLines, header
 from pipelines.readers.formats.csv_records import csv_records

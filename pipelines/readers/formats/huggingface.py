@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipelines import files
+from pipelines import listings
 from pipelines.errors import UserError
 from pipelines.readers.formats.arrow import ArrowFiles
 
@@ -30,7 +30,7 @@ class HuggingFace(ArrowFiles):
         """Return the extra that brings `datasets`."""
         return "prove", ("datasets",)
 
-    def look(self) -> files.Listing:
+    def look(self) -> listings.Listing:
         """Fetch the dataset if need be and list the files of its split in the cache."""
         import datasets
 
@@ -40,7 +40,7 @@ class HuggingFace(ArrowFiles):
             )
         except (ConnectionError, FileNotFoundError, ValueError) as error:
             raise UserError(self._not_fetched(error)) from error
-        return files.look([entry["filename"] for entry in dataset.cache_files])
+        return listings.look([entry["filename"] for entry in dataset.cache_files])
 
     def _not_fetched(self, error: Exception) -> str:
         """Say why there is no dataset, and what to do."""

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import pyarrow as pa
 
-from pipelines import files
+from pipelines import files, listings
 from pipelines.errors import UserError
 from pipelines.readers import folders
 from pipelines.readers.formats.image_metadata import (
@@ -50,7 +50,7 @@ class Images(Source):
         """Whether the listing is one table with one row per file: always."""
         return True
 
-    def look(self) -> files.Listing:
+    def look(self) -> listings.Listing:
         """List the image files, sorted by name, and those that metadata names and that lack."""
         looked = super().look()
         images = [file for file in looked.files if not _is_metadata(file.path)]
@@ -60,9 +60,9 @@ class Images(Source):
         remarks, absent = metadata.held_against(images, self.also_read(images))
         listed = sorted([*images, *absent], key=lambda file: (file.name, file.path))
         passed = tuple(one for one in looked.passed if not _is_metadata(one[0]))
-        return files.Listing(tuple(listed), passed, (*looked.remarks, *remarks))
+        return listings.Listing(tuple(listed), passed, (*looked.remarks, *remarks))
 
-    def also_read(self, listed: Sequence[files.File]) -> list[files.File]:
+    def also_read(self, listed: Sequence[listings.File]) -> list[listings.File]:
         """Return the metadata files of all folders that the image files lie in."""
         root = root_of(listed[0].path, listed[0].name)
         parents = {file.path.rpartition("/")[0] for file in listed}

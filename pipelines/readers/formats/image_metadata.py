@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from pipelines import files
+from pipelines import files, listings
 from pipelines.errors import UserError
 from pipelines.readers.formats.csv_lines import Dialect, HeldLines, header
 from pipelines.readers.formats.csv_records import csv_records
@@ -43,8 +43,8 @@ class Metadata:
         return {}
 
     def held_against(
-        self, images: Sequence[files.File], metadata: Sequence[files.File]
-    ) -> tuple[list[tuple[str, int]], list[files.File]]:
+        self, images: Sequence[listings.File], metadata: Sequence[listings.File]
+    ) -> tuple[list[tuple[str, int]], list[listings.File]]:
         """Compare the files that are there with those that metadata names.
 
         Returns:
@@ -61,7 +61,7 @@ class Metadata:
             assert lines is not None
             lost = [name for name in lines.lost if files.join(folder, name) not in there]
             paths = [files.join(folder, name) for name in lost]
-            absent += [files.File(path, path[len(root) + 1 :], 0) for path in paths]
+            absent += [listings.File(path, path[len(root) + 1 :], 0) for path in paths]
             about = (
                 ("files that are not there", lost),
                 ("a file on several lines, of which the last counts", sorted(lines.doubled)),
@@ -100,7 +100,7 @@ class _Lines:
         """Look for the files that are named, under other letters where they are not there."""
         self.lost = [name for name in self.rows if not files.exists(files.join(folder, name))]
         there: dict[str, list[str]] = {}
-        for file in files.list_files(folder) if self.lost else ():
+        for file in listings.list_files(folder) if self.lost else ():
             there.setdefault(file.name.casefold(), []).append(file.name)
         for name in self.lost:
             alike = [one for one in there.get(name.casefold(), ()) if one not in self.rows]
@@ -123,10 +123,10 @@ def upwards(folder: str, root: str) -> Iterator[str]:
     yield root
 
 
-def metadata_file(folder: str) -> files.File | None:
+def metadata_file(folder: str) -> listings.File | None:
     """Return the metadata file of a folder."""
     paths = (files.join(folder, name) for name in METADATA)
-    return next((files.list_files(path)[0] for path in paths if files.exists(path)), None)
+    return next((listings.list_files(path)[0] for path in paths if files.exists(path)), None)
 
 
 @lru_cache(maxsize=16)

@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.files import File
+from pipelines.listings import File
 from pipelines.readers import compression
 from pipelines.readers.line_blocks import Block, chunks_of, invalid_utf8
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines import files
+from pipelines import files, listings
 from pipelines.readers.parquet_pages import VALUES_OF_NO_BYTES, column_of_group
 from pipelines.readers.reader import CHUNK_SIZE, Chunk, ChunkSize, Piece
 from pipelines.readers.records import Unreadable, rest_lost, rows_lost
@@ -32,7 +32,7 @@ class Parquet(Source):
     format: Literal["parquet"] = "parquet"
     """Parquet."""
 
-    def splittable(self, file: files.File) -> bool:
+    def splittable(self, file: listings.File) -> bool:
         """Tell whether the file can be split; of remote files it is assumed, unopened."""
         if files.is_remote(file.path):
             return True

@@ -10,7 +10,7 @@ from typing import BinaryIO, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from pipelines import files
+from pipelines import files, listings
 from pipelines.maths.arrays import Int64
 from pipelines.readers import compression, folders
 from pipelines.readers.line_blocks import LONGEST_LINE, Block, blocks, chunks_of, invalid_utf8
@@ -39,11 +39,11 @@ class Text(Source):
         """Whether the listing is one table with one row per file."""
         return self.rows == "file"
 
-    def splittable(self, file: files.File) -> bool:
+    def splittable(self, file: listings.File) -> bool:
         """Tell whether the rows are lines of a plain file."""
         return self.rows == "line" and compression.compression_of(file.path) is None
 
-    def expanded(self, file: files.File) -> int:
+    def expanded(self, file: listings.File) -> int:
         """Return about how many bytes the file holds once decompressed."""
         return compression.expanded_size(file)
 

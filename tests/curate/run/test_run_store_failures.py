@@ -22,7 +22,7 @@ from s3_server import (
 from curate.cli import main
 from curate.prove.prove_data import bring, rows_of
 from curate.recipe.recipe import load_recipe
-from pipelines import files
+from pipelines import files, listings
 from pipelines.readers import Read
 from pipelines.readers.read_plan import make_plan, read_task
 from pipelines.store_errors import StoreFailed, StoreRefused
@@ -69,7 +69,7 @@ def all_files(bucket):
 OPERATIONS = {
     "GET": lambda b: files.read_bytes(f"{b}/in/a.jsonl"),
     "HEAD": lambda b: files.exists(f"{b}/in/a.jsonl"),
-    "GET HEAD": lambda b: files.list_files(f"{b}/in"),
+    "GET HEAD": lambda b: listings.list_files(f"{b}/in"),
     "PUT": lambda b: files.write_bytes_atomically(f"{b}/x", b"x"),
     "DELETE": lambda b: files.remove_file(f"{b}/in/a.jsonl"),
 }
@@ -239,7 +239,7 @@ def test_folder_of_more_keys_than_one_answer_holds(stored, server):
     for number in range(1_005):
         backend = next(iter(s3_backends.values()))["aws"]
         backend.put_object(stored[5:], f"many/{number}.txt", b"x")
-    assert len(files.list_files(f"{stored}/many")) == 1_005
+    assert len(listings.list_files(f"{stored}/many")) == 1_005
     files.remove_tree(f"{stored}/many")
     assert not files.exists(f"{stored}/many")
 

@@ -1,7 +1,7 @@
 import pytest
 
 from curate.samples.planted import MARKER, planted_in, write_marker
-from pipelines import files
+from pipelines import listings
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_marker_far_above_says_nothing(data):
 
 
 def test_marker_is_no_data(data):
-    assert [file.name for file in files.list_files(str(data), (".jsonl", ".json"))] == [
+    assert [file.name for file in listings.list_files(str(data), (".jsonl", ".json"))] == [
         "train-0.jsonl"
     ]
 

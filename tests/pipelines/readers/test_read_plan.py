@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import files
+from pipelines import files, listings
 from pipelines.readers import Arrow, Csv, Images, Jsonl, Parquet, Text
 from pipelines.readers.read_plan import ReadPlan, fetch, make_plan, read_task
 from pipelines.readers.reader import ChunkSize
@@ -70,8 +70,8 @@ def test_plan_survives_saving(tmp_path):
 
 def test_plan_of_ten_thousand_files_is_quick(tmp_path, monkeypatch):
     names = [f"{i:05}.jsonl" for i in range(10_000)]
-    listed = [files.File(f"/data/{name}", name, 50_000, "1") for name in names]
-    monkeypatch.setattr(files, "look", lambda *_, **__: files.Listing(tuple(listed)))
+    listed = [listings.File(f"/data/{name}", name, 50_000, "1") for name in names]
+    monkeypatch.setattr(listings, "look", lambda *_, **__: listings.Listing(tuple(listed)))
     start = time.process_time()
     plan = make_plan(Jsonl(path="/data"), target_bytes=1 << 20)
     plan.save(str(tmp_path / "plan.arrow"))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.exchange.mail import open_mail, run_rounds
-from pipelines.files import NoInput
+from pipelines.listings import NoInput
 from pipelines.maths.sets.importance import bucket_counts, gumbel, log_ratios, log_weights
 from pipelines.maths.text.tokens import tokenize
 from pipelines.readers import Source
