@@ -35,13 +35,24 @@ def born(process: int) -> str:
         return ""
 
 
+def is_alive(process: int, since: str) -> bool:
+    """Tell whether a process is there, and is the one that was born then, where that is known."""
+    if since:
+        return born(process) == since
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def end_with(driver: Driver) -> None:
     """Watch a driver, and end this process when it is gone."""
     threading.Thread(target=_watch, args=(driver,), daemon=True).start()
 
 
 def _watch(driver: Driver) -> None:
-    while driver.born == "" or born(driver.process) == driver.born:
+    while is_alive(driver.process, driver.born):
         time.sleep(_LOOK_EVERY)
     os._exit(1)
 

@@ -72,6 +72,9 @@ class _Pulse:
         self.last = Beat(os.getpid(), self.born, time.time())
         self._file = os.open(folder / f"{os.getpid()}.json", os.O_RDWR | os.O_CREAT, 0o644)
 
+    def close(self) -> None:
+        os.close(self._file)
+
     def write(self, beat: Beat) -> None:
         self.last = beat
         text = json.dumps(asdict(beat)).encode()
@@ -86,9 +89,10 @@ _halted = threading.Event()
 def begin(work: str, *, watched: bool) -> None:
     """Start to keep the file of this process, unless the driver of the run watches none."""
     global _here
-    if not watched:
+    if _here is not None and not (watched and _here.work == work):
+        _here.close()
         _here = None
-    elif _here is None or _here.work != work:
+    if watched and _here is None:
         _here = _Pulse(work)
 
 
@@ -130,9 +134,8 @@ def is_halted() -> bool:
 
 def resume() -> None:
     """Let work go on in this process: a new run begins."""
-    global _here
     _halted.clear()
-    _here = None
+    begin("", watched=False)
 
 
 def beats(work: str) -> list[Beat]:

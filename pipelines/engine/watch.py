@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pipelines.engine.orphans import VARIABLE, Driver, born
+from pipelines.engine.orphans import VARIABLE, Driver, born, is_alive
 from pipelines.engine.pulse import FOLDER, Beat, beats, failure_of, halt, is_halted, resume
 
 LOOK_EVERY = 0.2
@@ -152,7 +152,7 @@ class _Watch:
 
 
 def _is_lost(beat: Beat) -> bool:
-    return not beat.is_idle and born(beat.process) != beat.born
+    return not (beat.is_idle or is_alive(beat.process, beat.born))
 
 
 def _last_lines(log: str) -> list[str]:
@@ -169,7 +169,7 @@ def _give_up(work: str) -> None:
     """End what still works for a run: the workers at once, this process at its next beat."""
     halt()
     for one in beats(work):
-        if one.process != os.getpid() and one.born and born(one.process) == one.born:
+        if one.process != os.getpid() and is_alive(one.process, one.born):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(one.process, signal.SIGKILL)
 
