@@ -40,7 +40,7 @@ from PIL import Image
 
 PATIENCE = 300
 STARTING = 90
-"""Seconds in which a worker ends whose driver was killed while it started: it looks for it for 60."""
+"""Seconds in which a worker ends whose driver was killed as it started: it looks for it for 60."""
 _STEP = '''
 import os, re, signal, time
 from typing import Literal
